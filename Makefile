@@ -1,0 +1,67 @@
+# Mooring. `make help` says what there is. Needs git, make and any Python from 3.9 on; the rest is fetched.
+
+# The first Python that runs; a shim that only prints an error does not.
+PYTHON ?= $(shell for p in python3 python python3.13 /usr/bin/python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+BIN := .venv/bin
+UV := $(BIN)/uv
+CODE := layers/mooring/mooring functions cli local tools tests
+# SAM and cfn-lint want some region to check against, and must not phone home or look for credentials.
+AWS := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 AWS_EC2_METADATA_DISABLED=true \
+	AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none
+COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	--python-version 3.13 --universal
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format validate build lock schemas clean
+
+help: ## Say what can be made (this)
+	@awk -F ':.*## ' '/^[a-z<>%-]+:.*## / { sub("%", "<function>", $$1); printf "  make %-20s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+setup: ## Make the environment .venv (Python 3.13, everything locked by hash)
+	@test -n "$(PYTHON)" || { echo "setup: no Python found: install python3 (3.9 or later)" >&2; exit 1; }
+	@$(PYTHON) tools/bootstrap.py
+
+run: setup ## Run everything on this machine; PORT (default 8000) names the port, Ctrl-C stops it
+	@exec $(BIN)/python -m local
+
+test: setup ## Run all tests with coverage, or some without: make test ARGS="-k callback"
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
+		echo "test: no Chromium found; the browser tests fail until: sudo apt-get install -y chromium" >&2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+check: setup ## Format, lint, types, architecture, template, secrets: all that needs no running stack
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions cli local tools
+	$(BIN)/python -m tools.hygiene
+	$(BIN)/python -m pytest -q tests/architecture tests/template
+
+format: setup ## Put the code into the one format and fix what ruff can fix
+	$(BIN)/ruff check --fix --quiet $(CODE) || true
+	$(BIN)/ruff format $(CODE)
+
+validate: setup ## Check template.yaml with SAM (its transform and its linter) and cfn-lint
+	$(AWS) $(BIN)/sam validate --template template.yaml
+	$(AWS) $(BIN)/sam validate --lint --template template.yaml
+	$(AWS) $(BIN)/cfn-lint --non-zero-exit-code informational --regions eu-central-1 us-east-1 -- template.yaml
+
+build: setup ## Stage what ships into build/ (arm64, byte code included) and print the sizes
+	@$(BIN)/python tools/stage.py --target build
+
+invoke-%: setup ## Run one function once against the running local stack; EVENT names another event file
+	@$(BIN)/python -m local.invoke $* $(EVENT)
+
+lock: setup ## Choose the newest versions again and write requirements/*.txt with hashes
+	$(COMPILE) --upgrade requirements/layer.in -o requirements/layer.txt
+	$(COMPILE) --upgrade requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) --upgrade -c requirements/dev.txt requirements/ric.in -o requirements/ric.txt
+
+schemas: setup ## Write the JSON Schemas that let editors complete mooring.yaml and descriptors
+	$(BIN)/python -m mooring.providers.schemas docs/schemas docs/adding-a-provider.md
+
+clean: ## Remove everything that make made, the environment included
+	rm -rf build .local .venv .bootstrap .coverage dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .aws-sam
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Build-time scripts: the environment, the staged artefacts, the checks. Nothing here ships."""
