@@ -1,0 +1,118 @@
+"""Tables, keys, queue and log groups: what must survive survives, and everything at rest is under our key."""
+
+import pytest
+
+from tests.template.policy import Decision, Request, decide
+from tests.template.translated import ACCOUNT, REGION, Stack
+
+STACK = Stack()
+DATA_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/DataKey"
+TABLES = ["ConnectionsTable", "FlowsTable"]
+KEYS = ["TokenKey", "DataKey"]
+GROUPS = {
+    "AuthorizeLogGroup": "/aws/lambda/mooring-prod-authorize",
+    "CallbackLogGroup": "/aws/lambda/mooring-prod-callback",
+    "ConnectionsLogGroup": "/aws/lambda/mooring-prod-connections",
+    "AccessLogGroup": "/aws/vendedlogs/mooring-prod-access",
+}
+
+
+@pytest.mark.parametrize("name", [*TABLES, *KEYS, "RecoveryQueue"])
+def test_what_holds_tokens_outlives_the_stack(name: str) -> None:
+    assert STACK.resources[name]["DeletionPolicy"] == "Retain"
+    assert STACK.resources[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_there_are_no_other_tables_and_keys() -> None:
+    assert sorted(STACK.of_type("AWS::DynamoDB::Table")) == sorted(TABLES)
+    assert sorted(STACK.of_type("AWS::KMS::Key")) == sorted(KEYS)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_protected_recoverable_and_under_our_key(name: str) -> None:
+    table = STACK.properties(name)
+    assert table["DeletionProtectionEnabled"] is True
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": DATA_KEY}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert "StreamSpecification" not in table
+
+
+def test_flows_expire_by_themselves_and_connections_never() -> None:
+    ttl = {"AttributeName": "expires_at", "Enabled": True}
+    assert STACK.properties("FlowsTable")["TimeToLiveSpecification"] == ttl
+    assert "TimeToLiveSpecification" not in STACK.properties("ConnectionsTable")
+
+
+def test_the_tables_keys_are_the_documented_ones() -> None:
+    def keys(schema: list[dict[str, str]]) -> list[tuple[str, str]]:
+        return [(key["AttributeName"], key["KeyType"]) for key in schema]
+
+    connections = STACK.properties("ConnectionsTable")
+    assert keys(connections["KeySchema"]) == [("merchant_id", "HASH"), ("connection", "RANGE")]
+    (due,) = connections["GlobalSecondaryIndexes"]
+    assert due["IndexName"] == "due"
+    assert keys(due["KeySchema"]) == [("due_shard", "HASH"), ("due_at", "RANGE")]
+    assert due["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    assert keys(STACK.properties("FlowsTable")["KeySchema"]) == [("pk", "HASH")]
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_rotates_and_takes_thirty_days_to_delete(name: str) -> None:
+    assert STACK.properties(name)["EnableKeyRotation"] is True
+    assert STACK.properties(name)["PendingWindowInDays"] == 30
+
+
+def test_the_keys_have_their_aliases() -> None:
+    aliases = {
+        alias["AliasName"]: alias["TargetKeyId"] for alias in STACK.of_type("AWS::KMS::Alias").values()
+    }
+    assert aliases == {"alias/mooring-prod-token": "TokenKey", "alias/mooring-prod-data": "DataKey"}
+
+
+def test_the_recovery_queue_keeps_for_fourteen_days_under_our_key() -> None:
+    queue = STACK.properties("RecoveryQueue")
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert queue["KmsMasterKeyId"] == DATA_KEY
+
+
+def test_every_log_group_has_a_retention_and_our_key() -> None:
+    groups = STACK.of_type("AWS::Logs::LogGroup")
+    assert {name: group["LogGroupName"] for name, group in groups.items()} == GROUPS
+    assert all(group["RetentionInDays"] == 30 for group in groups.values())
+    assert all(group["KmsKeyId"] == DATA_KEY for group in groups.values())
+    other = Stack(LogRetentionDays=365)
+    assert {group["RetentionInDays"] for group in other.of_type("AWS::Logs::LogGroup").values()} == {365}
+
+
+def ask_as_logs(group: str, action: str) -> Decision:
+    context = {"kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}"}
+    policy = STACK.properties("DataKey")["KeyPolicy"]["Statement"]
+    return decide(Request(f"logs.{REGION}.amazonaws.com", action, DATA_KEY, context), [], policy)
+
+
+@pytest.mark.parametrize("group", GROUPS.values())
+def test_logs_encrypts_this_stacks_groups_with_the_data_key(group: str) -> None:
+    for action in (
+        "kms:GenerateDataKey",
+        "kms:Decrypt",
+        "kms:Encrypt",
+        "kms:ReEncryptFrom",
+        "kms:DescribeKey",
+    ):
+        assert ask_as_logs(group, action) is Decision.ALLOWED
+
+
+def test_logs_encrypts_nothing_else_with_it() -> None:
+    assert ask_as_logs("/aws/lambda/other", "kms:GenerateDataKey") is Decision.NOT_ALLOWED
+    assert ask_as_logs("/aws/lambda/mooring-prod-callback2", "kms:Decrypt") is Decision.NOT_ALLOWED
+    assert ask_as_logs(GROUPS["CallbackLogGroup"], "kms:CreateGrant") is Decision.NOT_ALLOWED
+
+
+def test_grants_on_the_data_key_are_dynamodbs_alone() -> None:
+    policy = STACK.properties("DataKey")["KeyPolicy"]["Statement"]
+    deployer = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    role = f"arn:aws:iam::{ACCOUNT}:role/deployer"
+    through = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}
+    assert decide(Request(role, "kms:CreateGrant", DATA_KEY, through), deployer, policy) is Decision.ALLOWED
+    assert decide(Request(role, "kms:CreateGrant", DATA_KEY), deployer, policy) is Decision.NOT_ALLOWED
