@@ -1,0 +1,289 @@
+"""The demo product over HTTP: the links it signs, the list it asks for, what it says and what it does not."""
+
+import re
+import socket
+import time
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from local.demo import Demo, DemoConfig, start_demo
+from tests.demo.fake_mooring import FakeMooring, connection
+
+
+def get(demo: Demo, path: str = "/", **headers: str) -> requests.Response:
+    return requests.get(demo.url + path, headers=headers, timeout=10, allow_redirects=False)
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data)
+
+
+def shown(html: str) -> str:
+    """The visible text, white space squeezed."""
+    parser = _Text()
+    parser.feed(html)
+    return " ".join(" ".join(parser.parts).split())
+
+
+def test_the_page_offers_every_provider(demo: Demo) -> None:
+    text = shown(get(demo).text)
+    assert "Mooring" in text
+    assert "Nothing is connected yet." in text
+    assert "0 of 5 connected" in text
+    for name in ("NotifyVisitors", "Yotpo", "Xeno", "WhatConverts", "Acme <CRM>"):
+        assert f"Connect {name}" in text
+
+
+def test_connect_redirects_with_a_link_that_mooring_can_verify(
+    demo: Demo, mooring: FakeMooring, key: Ed25519PrivateKey
+) -> None:
+    answer = get(demo, "/connect/yotpo")
+    assert answer.status_code == 303
+    location = urlsplit(answer.headers["Location"])
+    assert f"{location.scheme}://{location.netloc}{location.path}" == f"{mooring.base_url}/authorize/yotpo"
+    (link,) = parse_qs(location.query, strict_parsing=True)["link"]
+    claims = jwt.decode(link, key.public_key(), algorithms=["EdDSA"], audience=mooring.base_url)
+    assert jwt.get_unverified_header(link) == {"alg": "EdDSA", "kid": "local-1", "typ": "JWT"}
+    assert len(link) <= 1_000
+    assert set(claims) == {"aud", "sub", "use", "provider", "return_to", "iat", "exp", "jti"}
+    assert (claims["sub"], claims["use"], claims["provider"]) == ("m-1", "connect", "yotpo")
+    assert claims["return_to"] == f"{demo.url}/"
+    assert claims["exp"] - claims["iat"] == 300
+    assert abs(claims["iat"] - time.time()) < 10
+
+
+def test_two_links_differ(demo: Demo) -> None:
+    first, second = (get(demo, "/connect/xeno").headers["Location"] for _ in range(2))
+    assert first != second
+
+
+def test_another_merchant_stays_the_merchant_all_the_way(demo: Demo, mooring: FakeMooring) -> None:
+    page = get(demo, "/?merchant=shop:42").text
+    assert mooring.seen[-1][0] == "/merchants/shop:42/connections"
+    assert '<input type="hidden" name="merchant" value="shop:42">' in page
+    location = get(demo, "/connect/xeno?merchant=shop:42").headers["Location"]
+    link = parse_qs(urlsplit(location).query)["link"][0]
+    claims = jwt.decode(link, options={"verify_signature": False})
+    assert (claims["sub"], claims["return_to"]) == ("shop:42", f"{demo.url}/?merchant=shop:42")
+
+
+@pytest.mark.parametrize("merchant", ["", "a b", "<b>", "a/b", "ü", "a" * 129, "m-1%0A"])
+@pytest.mark.parametrize("path", ["/", "/connections.json", "/connect/yotpo"])
+def test_a_merchant_that_is_none_is_refused(
+    demo: Demo, mooring: FakeMooring, merchant: str, path: str
+) -> None:
+    answer = get(demo, f"{path}?merchant={merchant}")
+    assert answer.status_code == 400
+    assert "<b>" not in answer.text
+    assert mooring.seen == []
+
+
+def test_an_unknown_provider_is_refused(demo: Demo) -> None:
+    assert get(demo, "/connect/shopify").status_code == 404
+
+
+def test_without_its_key_the_demo_says_what_to_do(demo: Demo, key_path: Path) -> None:
+    for broken in (lambda: key_path.write_text("no key"), key_path.unlink):
+        broken()
+        answer = get(demo, "/connect/yotpo")
+        assert answer.status_code == 503
+        assert "Start the local stack again." in shown(answer.text)
+
+
+def test_the_list_call_is_signed_for_execute_api(demo: Demo, mooring: FakeMooring) -> None:
+    get(demo)
+    path, headers = mooring.seen[-1]
+    assert path == "/merchants/m-1/connections"
+    assert headers["Authorization"] == expected_signature(mooring.base_url + path, headers)
+    assert "/eu-west-1/execute-api/aws4_request" in headers["Authorization"]
+
+
+def expected_signature(url: str, headers: Mapping[str, str]) -> str:
+    request = AWSRequest(method="GET", url=url, headers={"Accept": headers["Accept"]})
+    request.context["timestamp"] = headers["X-Amz-Date"]
+    request.headers["X-Amz-Date"] = headers["X-Amz-Date"]
+    signer = SigV4Auth(Credentials("AKIDLOCAL", "dummy"), "execute-api", "eu-west-1")
+    canonical = signer.canonical_request(request)
+    signature = signer.signature(signer.string_to_sign(request, canonical), request)
+    signed = signer.signed_headers(signer.headers_to_sign(request))
+    return (
+        f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, SignedHeaders={signed}, Signature={signature}"
+    )
+
+
+def test_polls_can_be_told_from_page_views(demo: Demo, mooring: FakeMooring) -> None:
+    get(demo)
+    get(demo, "/connections.json")
+    agents = [headers["User-Agent"] for _, headers in mooring.seen]
+    assert agents == ["brightcart-demo", "brightcart-demo-poll"]
+
+
+def test_connections_are_shown_in_words(demo: Demo, mooring: FakeMooring) -> None:
+    now = int(time.time())
+    mooring.show(
+        [
+            connection("yotpo", "store-1", generation=2, version=5, connected_at=now - 7_300),
+            connection("xeno", "team-1", scopes=["widgets", "faqs"], connected_at=now),
+            connection(
+                "whatconverts", status="needs_reconnect", expires_at=now - 120, last_error="grant_refused"
+            ),
+            connection("notifyvisitors", expires_at=now + 3_630),
+        ]
+    )
+    text = shown(get(demo).text)
+    assert "Yotpo store-1 Active 2 5 none named never 2 hours ago" in text
+    assert "Xeno team-1 Active 1 1 widgets faqs never just now" in text
+    assert "WhatConverts default Needs reconnect grant_refused 1 1 none named 2 minutes ago" in text
+    assert "in 1 hour" in text
+    assert "3 of 5 connected" in text
+    assert "Reconnect Yotpo" in text
+    assert "Connect Acme" in text
+
+
+def test_an_ended_connection_can_be_connected_again(demo: Demo, mooring: FakeMooring) -> None:
+    mooring.show([connection("yotpo", "s", status="disconnected")])
+    text = shown(get(demo).text)
+    assert "Yotpo Disconnected" in text
+    assert "Reconnect Yotpo" not in text
+
+
+def test_the_poll_answers_the_same_list_and_no_more(demo: Demo, mooring: FakeMooring) -> None:
+    mooring.show([connection("yotpo", "store-1", access_token="canary", details={"x": "canary"})], "more")
+    answer = get(demo, "/connections.json")
+    (row,) = answer.json()["connections"]
+    assert answer.json()["trouble"] is None
+    assert (row["provider"], row["account_id"], row["status"], row["scopes"]) == (
+        "yotpo",
+        "store-1",
+        "active",
+        [],
+    )
+    assert "canary" not in answer.text + get(demo).text
+    assert "only the first page is shown" in get(demo).text
+
+
+@pytest.mark.parametrize("status", [403, 500, 302])
+def test_a_refusal_of_the_list_call_is_said_on_the_page(
+    demo: Demo, mooring: FakeMooring, status: int
+) -> None:
+    mooring.status = status
+    answer = get(demo)
+    assert answer.status_code == 200
+    assert f"Mooring answered the list call with {status}." in shown(answer.text)
+    assert "Unknown" in answer.text
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"connections": 7}', b'{"connections": [{}]}'])
+def test_an_answer_that_makes_no_sense_is_said_on_the_page(
+    demo: Demo, mooring: FakeMooring, body: bytes
+) -> None:
+    mooring.body = body
+    assert "could not be read" in get(demo, "/connections.json").json()["trouble"]
+    assert "could not be read" in get(demo).text
+
+
+def test_a_mooring_that_is_down_is_said_on_the_page(demo: Demo, mooring: FakeMooring) -> None:
+    mooring.stop()
+    answer = get(demo)
+    assert answer.status_code == 200
+    assert "Mooring does not answer." in shown(answer.text)
+    assert "Connect Yotpo" in shown(answer.text)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        (
+            "status=connected&connection=yotpo%23store-1",
+            "Yotpo is connected. Its token is sealed and stored. Account store-1.",
+        ),
+        (
+            "status=connected&connection=xeno%23default",
+            "Xeno is connected. Its token is sealed and stored. Dismiss",
+        ),
+        ("status=denied&connection=xeno%23", "Xeno was not connected. You chose not to give access."),
+        (
+            "status=failed&connection=yotpo&reason=provider_timeout&ref=01HX-a_b",
+            "The provider did not answer in time. You can try again. Reference 01HX-a_b",
+        ),
+        ("status=failed&reason=unheard_of", "The provider could not be connected. Reason: unheard_of."),
+        ("status=pending_confirmation&connection=acme%23a", "Acme <CRM> is almost connected."),
+    ],
+)
+def test_the_result_is_told_in_words(demo: Demo, query: str, words: str) -> None:
+    assert words in shown(get(demo, f"/?{query}").text)
+
+
+def test_an_unknown_status_is_not_told_at_all(demo: Demo) -> None:
+    assert 'role="status"' not in get(demo, "/?status=wonderful").text
+
+
+@pytest.mark.parametrize("name", ["connection", "status", "reason", "ref"])
+@pytest.mark.parametrize("status", ["connected", "failed"])
+def test_return_parameters_cannot_bring_markup_in(demo: Demo, name: str, status: str) -> None:
+    attack = "%3Cscript%3Ealert(1)%3C/script%3E%22%20onload=x"
+    parameters = {"status": status, "connection": "yotpo%23a"} | {name: f"yotpo%23{attack}"}
+    html = get(demo, "/?" + "&".join(f"{n}={v}" for n, v in parameters.items())).text
+    assert "<script>alert" not in html
+    assert "onload" not in html
+
+
+def test_what_mooring_lists_cannot_bring_markup_in_either(demo: Demo, mooring: FakeMooring) -> None:
+    attack = '"><img src=x onerror=alert(1)>'
+    mooring.show([connection("yotpo", attack, status=attack, scopes=[attack], last_error=attack)])
+    html = get(demo).text
+    assert "<img src=x" not in html
+    assert "&lt;img src=x" in html
+
+
+def test_pages_run_nothing_but_their_own_files(demo: Demo) -> None:
+    answer = get(demo)
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'")
+    assert "unsafe" not in policy
+    assert re.search(r"\son\w+=", answer.text) is None
+    assert "<style" not in answer.text
+    assert answer.headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_nothing_comes_from_elsewhere(demo: Demo) -> None:
+    for path in ("/", "/static/demo.css", "/static/demo.js"):
+        text = get(demo, path).text.replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in text
+        assert "https://" not in text
+
+
+def test_other_host_names_are_refused(demo: Demo) -> None:
+    assert get(demo, Host="evil.example").status_code == 421
+
+
+def test_a_taken_port_is_an_os_error(mooring: FakeMooring, key_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        config = DemoConfig(
+            mooring.base_url, key_path, "k", "eu-west-1", ("a", "b"), [], port=taken.getsockname()[1]
+        )
+        with pytest.raises(OSError, match="in use"):
+            start_demo(config)
+
+
+def test_the_credentials_do_not_stand_in_the_configs_repr() -> None:
+    config = DemoConfig("http://127.0.0.1", "k.pem", "k", "eu-west-1", ("id", "canary"), [])
+    assert "canary" not in repr(config)

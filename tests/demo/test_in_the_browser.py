@@ -1,0 +1,96 @@
+"""The demo's page in headless Chromium: it follows what Mooring lists, and works without its script."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from local.demo import Demo
+from tests.demo.fake_mooring import FakeMooring, connection
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.fail("there is no chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page; its `complaints` fail the test that asks for them."""
+    opened = browser.new_page()
+    yield opened
+    opened.close()
+
+
+def test_a_new_connection_appears_by_itself_and_the_focus_stays(
+    page: Page, demo: Demo, mooring: FakeMooring
+) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(demo.url)
+    page.focus("#connect-yotpo")
+    expect(page.get_by_text("Nothing is connected yet.")).to_be_visible()
+    with page.expect_response("**/connections.json"):
+        pass
+    mooring.show([connection("yotpo", "store-1")])
+    expect(page.locator("[data-connection='yotpo#store-1']")).to_be_visible(timeout=8_000)
+    expect(page.locator("#connect-yotpo")).to_have_text("Reconnect Yotpo")
+    expect(page.locator("#connect-yotpo")).to_be_focused()
+    expect(page.locator("#news")).to_have_text("The connections have changed.")
+    assert complaints == []
+
+
+def test_trouble_appears_and_goes_by_itself(page: Page, demo: Demo, mooring: FakeMooring) -> None:
+    page.goto(demo.url)
+    with page.expect_response("**/connections.json"):
+        pass
+    mooring.status = 500
+    expect(page.get_by_text("The connections cannot be shown.")).to_be_visible(timeout=8_000)
+    mooring.status = 200
+    expect(page.get_by_text("Nothing is connected yet.")).to_be_visible(timeout=8_000)
+
+
+def test_a_demo_that_stopped_says_so(page: Page, demo: Demo) -> None:
+    page.goto(demo.url)
+    expect(page.locator("#offline")).to_be_hidden()
+    demo.stop()
+    expect(page.locator("#offline")).to_be_visible(timeout=8_000)
+
+
+def test_the_page_works_without_scripts_and_the_button_leads_to_mooring(
+    browser: Browser, demo: Demo, mooring: FakeMooring
+) -> None:
+    mooring.show([connection("xeno", "team-1")])
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{demo.url}/?merchant=m-2")
+    expect(page.locator("[data-connection='xeno#team-1']")).to_be_visible()
+    page.get_by_role("button", name="Connect Yotpo", exact=True).click()
+    page.wait_for_url(f"{mooring.base_url}/authorize/yotpo?link=*")
+    path, headers = mooring.seen[-1]
+    assert path.startswith("/authorize/yotpo?link=")
+    assert headers["Referer"] == f"{demo.url}/"
+    context.close()
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_no_width_needs_sideways_scrolling(
+    browser: Browser, demo: Demo, mooring: FakeMooring, width: int
+) -> None:
+    mooring.show(
+        [connection("yotpo", "a" * 40), connection("xeno", "team-1", scopes=["widgets", "conversations"])]
+    )
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(f"{demo.url}/?status=connected&connection=yotpo%23{'a' * 40}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
