@@ -1,0 +1,65 @@
+"""The connection: the record that a merchant granted us one account."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from mooring.core.tokens import SealedField, SealedTokens
+
+
+class Status(StrEnum):
+    """Where a connection stands."""
+
+    ACTIVE = "active"
+    NEEDS_RECONNECT = "needs_reconnect"
+    UNINSTALLED = "uninstalled"
+    DISCONNECTED = "disconnected"
+    PENDING_CONFIRMATION = "pending_confirmation"
+
+
+class Account(NamedTuple):
+    """The account at the provider; `verified` once a call with the new token confirmed it."""
+
+    account_id: str
+    verified: bool
+
+
+class Connection(NamedTuple):
+    """A connection as readers see it: no token in it. Times are epoch seconds."""
+
+    merchant_id: str
+    provider: str
+    account_id: str
+    status: Status
+    generation: int
+    version: int
+    scopes: tuple[str, ...]
+    expires_at: int | None
+    connected_at: int
+    updated_at: int
+    account_verified: bool
+    last_error: str | None
+    details: Mapping[str, str]
+
+
+class ReadableConnection(NamedTuple):
+    """A connection together with its sealed access token (None once it was erased)."""
+
+    connection: Connection
+    access: SealedField | None
+
+
+class NewConnection(NamedTuple):
+    """A finished code exchange, ready to be stored. Times are epoch seconds.
+
+    `burned_at` is when this flow's state was burned: an uninstall notice that came later wins.
+    """
+
+    merchant_id: str
+    provider: str
+    account: Account
+    tokens: SealedTokens
+    connected_at: int
+    burned_at: int
+    due_at: int | None
+    confirmation_hash: str | None = None

@@ -1,0 +1,165 @@
+"""Why something failed: one reason word for the page, the log line and the test alike.
+
+    Exception
+      +-- Failure                 a reason, and what the reader may know about it
+            +-- TokenCallFailure  a failed call of a token endpoint, with its outcome
+
+A `Failure` never carries a secret, nor text that a provider sent.
+"""
+
+from enum import Enum, StrEnum
+
+
+class Reason(StrEnum):
+    """Every way in which a request can fail; `STATUS` gives each its HTTP status."""
+
+    # the link that the product signed
+    LINK_MISSING = "link_missing"
+    LINK_TOO_LONG = "link_too_long"
+    LINK_MALFORMED = "link_malformed"
+    LINK_ALGORITHM = "link_algorithm"
+    LINK_KEY_UNKNOWN = "link_key_unknown"
+    LINK_FORGED = "link_forged"
+    LINK_EXPIRED = "link_expired"
+    LINK_AUDIENCE = "link_audience"
+    LINK_PROVIDER = "link_provider"
+    LINK_USE = "link_use"
+    LINK_EXHAUSTED = "link_exhausted"
+    RETURN_TO_NOT_ALLOWED = "return_to_not_allowed"
+    SCOPES_NOT_ALLOWED = "scopes_not_allowed"
+    # the request
+    PROVIDER_UNKNOWN = "provider_unknown"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    REQUEST_MALFORMED = "request_malformed"
+    PARAMETER_REPEATED = "parameter_repeated"
+    CROSS_SITE = "cross_site"
+    # the flow
+    STATE_MISSING = "state_missing"
+    STATE_UNKNOWN = "state_unknown"
+    FLOW_EXPIRED = "flow_expired"
+    FLOW_USED = "flow_used"
+    FLOW_IN_PROGRESS = "flow_in_progress"
+    COOKIE_REPEATED = "cookie_repeated"
+    REFERER_FOREIGN = "referer_foreign"
+    ISSUER_MISMATCH = "issuer_mismatch"
+    CODE_MISSING = "code_missing"
+    CODE_MALFORMED = "code_malformed"
+    # what the provider said
+    ACCESS_DENIED = "access_denied"
+    PROVIDER_ERROR = "provider_error"
+    GRANT_REFUSED = "grant_refused"
+    PROVIDER_MISCONFIGURED = "provider_misconfigured"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    PROVIDER_TIMEOUT = "provider_timeout"
+    PROVIDER_ANSWER_INVALID = "provider_answer_invalid"
+    # the account
+    ACCOUNT_MALFORMED = "account_malformed"
+    ACCOUNT_MISSING = "account_missing"
+    ACCOUNT_MISMATCH = "account_mismatch"
+    IDENTITY_UNAVAILABLE = "identity_unavailable"
+    UNINSTALLED_MEANWHILE = "uninstalled_meanwhile"
+    # our own side
+    SECRET_UNAVAILABLE = "secret_unavailable"  # noqa: S105 - a reason word
+    SEALING_UNAVAILABLE = "sealing_unavailable"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+    STORE_DELAYED = "store_delayed"
+    TOKEN_LOST = "token_lost"  # noqa: S105 - a reason word
+    TOKEN_UNREADABLE = "token_unreadable"  # noqa: S105 - a reason word
+    INTERNAL = "internal"
+    # a service reading
+    CONNECTION_NOT_FOUND = "connection_not_found"
+    CONNECTION_NOT_ACTIVE = "connection_not_active"
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a reason word
+
+
+_BAD_REQUEST = 400
+_FORBIDDEN = 403
+
+STATUS: dict[Reason, int] = {
+    Reason.LINK_ALGORITHM: _FORBIDDEN,
+    Reason.LINK_KEY_UNKNOWN: _FORBIDDEN,
+    Reason.LINK_FORGED: _FORBIDDEN,
+    Reason.LINK_EXPIRED: _FORBIDDEN,
+    Reason.LINK_AUDIENCE: _FORBIDDEN,
+    Reason.LINK_PROVIDER: _FORBIDDEN,
+    Reason.LINK_USE: _FORBIDDEN,
+    Reason.LINK_EXHAUSTED: _FORBIDDEN,
+    Reason.CROSS_SITE: _FORBIDDEN,
+    Reason.ACCOUNT_MISMATCH: _FORBIDDEN,
+    Reason.PROVIDER_UNKNOWN: 404,
+    Reason.CONNECTION_NOT_FOUND: 404,
+    Reason.METHOD_NOT_ALLOWED: 405,
+    Reason.FLOW_IN_PROGRESS: 409,
+    Reason.UNINSTALLED_MEANWHILE: 409,
+    Reason.CONNECTION_NOT_ACTIVE: 409,
+    Reason.TOKEN_EXPIRED: 409,
+    Reason.PROVIDER_ERROR: 502,
+    Reason.PROVIDER_ANSWER_INVALID: 502,
+    Reason.ACCOUNT_MISSING: 502,
+    Reason.PROVIDER_UNAVAILABLE: 503,
+    Reason.PROVIDER_TIMEOUT: 504,
+    Reason.IDENTITY_UNAVAILABLE: 503,
+    Reason.SECRET_UNAVAILABLE: 503,
+    Reason.SEALING_UNAVAILABLE: 503,
+    Reason.STORAGE_UNAVAILABLE: 503,
+    Reason.STORE_DELAYED: 202,
+    Reason.PROVIDER_MISCONFIGURED: 500,
+    Reason.TOKEN_LOST: 500,
+    Reason.TOKEN_UNREADABLE: 500,
+    Reason.INTERNAL: 500,
+}
+"""HTTP status of each reason; a reason that is absent here answers 400."""
+
+
+class Failure(Exception):  # noqa: N818 - a failure is an answer here, not a defect
+    """A request that ends with a reason instead of its result.
+
+    Args:
+        reason: the word that page, log and test share.
+        detail: a fixed text for the developer or operator; never input, never a secret.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason.value if not detail else f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.return_to: str | None = None
+        self.clear_cookies: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that this failure answers with."""
+        return STATUS.get(self.reason, _BAD_REQUEST)
+
+    def returning(self, return_to: str) -> "Failure":
+        """The same failure, knowing the verified address at which the merchant may go on."""
+        self.return_to = return_to
+        return self
+
+    def clearing(self, *cookies: str) -> "Failure":
+        """The same failure, naming flow cookies that are of no use any more."""
+        self.clear_cookies = (*self.clear_cookies, *cookies)
+        return self
+
+
+class Outcome(Enum):
+    """The four ways a token call fails (RFC 6749 5.2 for the codes)."""
+
+    GRANT_LOST = "grant_lost"
+    MISCONFIGURED = "misconfigured"
+    TRANSIENT = "transient"
+    IN_DOUBT = "in_doubt"
+
+
+class TokenCallFailure(Failure):
+    """A failed call of a token endpoint.
+
+    Args:
+        outcome: who has to act: the merchant, the operator, time, or nobody knows yet.
+        reason: the reason word.
+        detail: a fixed text; never what the provider sent.
+    """
+
+    def __init__(self, outcome: Outcome, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.outcome = outcome

@@ -1,0 +1,1 @@
+"""Composition root of the Lambda functions: settings, wiring, HTTP, pages, observability."""

@@ -1,0 +1,82 @@
+"""One JSON log line an invocation, metrics included, by the standard library alone.
+
+`authorize` logs with this because importing Powertools' logger would cost half its cold start
+(`docs/adr`); the fields are those of a Powertools line. Metrics ride in the same line in
+CloudWatch's embedded metric format. Only fields of `Line` are written: nothing else can leak.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from mooring.entry.http_api import Line
+
+_LOGGER = logging.getLogger("mooring")
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as JSON; its text fields are fixed words, its extra fields those of a `Line`."""
+
+    def __init__(self, service: str, context: Mapping[str, str]) -> None:
+        super().__init__()
+        self._service = service
+        self._context = dict(context)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; an exception's text is never part of it."""
+        fields: dict[str, Any] = {
+            "level": record.levelname,
+            "location": f"{record.funcName}:{record.lineno}",
+            "message": record.msg,
+            "timestamp": self._timestamp(record.created),
+            "service": self._service,
+            **self._context,
+            **getattr(record, "mooring", {}),
+        }
+        return json.dumps({name: value for name, value in fields.items() if value is not None})
+
+    @staticmethod
+    def _timestamp(created: float) -> str:
+        return (
+            f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(created))},{int(created % 1 * 1000):03d}+0000"
+        )
+
+
+def start(environ: Mapping[str, str]) -> None:
+    """Route our logger to standard output, once, at the start of a process."""
+    names = {
+        "function_name": "AWS_LAMBDA_FUNCTION_NAME",
+        "function_memory_size": "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    }
+    context = {key: environ[name] for key, name in names.items() if name in environ}
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter(environ.get("POWERTOOLS_SERVICE_NAME", "mooring"), context))
+    _LOGGER.handlers = [handler]
+    _LOGGER.propagate = False
+    _LOGGER.setLevel(logging.INFO)
+
+
+def emitter(environ: Mapping[str, str], metric: str) -> Any:
+    """A function that writes the one line of an invocation.
+
+    `metric` counts invocations that did not fail; failed ones count as `Failed`.
+    """
+    namespace = environ.get("POWERTOOLS_METRICS_NAMESPACE", "Mooring")
+
+    def emit(line: Line) -> None:
+        name = "Failed" if line.outcome == "failed" else metric
+        fields = {key: value for key, value in line._asdict().items() if value not in (None, "")}
+        level = logging.WARNING if line.outcome == "failed" else logging.INFO
+        _LOGGER.log(level, line.outcome, extra={"mooring": {**fields, **_embedded(namespace, name, line)}})
+
+    return emit
+
+
+def _embedded(namespace: str, name: str, line: Line) -> dict[str, Any]:
+    dimensions = [["service"], ["service", "provider"]] if line.provider else [["service"]]
+    metrics = [{"Name": name, "Unit": "Count"}]
+    directive = {"Namespace": namespace, "Dimensions": dimensions, "Metrics": metrics}
+    return {name: 1, "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}}

@@ -1,0 +1,294 @@
+"""Finish a flow: from the provider's return to a stored connection. The whole callback stands here.
+
+Order: cookie and state agree -> the link still verifies -> the state is burned while both data
+keys and the client secret are fetched beside it -> only then one token call -> the account ->
+one transaction. Whatever arrives twice, the code is exchanged at most once.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import NamedTuple
+
+from mooring.core.connection import Account, NewConnection
+from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
+from mooring.core.flow import (
+    FLOW_SECONDS,
+    LINK_GRACE_SECONDS,
+    STATELESS_FLOW_SECONDS,
+    Cookies,
+    Flow,
+    clear_cookie,
+    cookie_name,
+    encode_flow,
+    same_text,
+    set_cookie,
+    state_hash,
+    with_parameters,
+)
+from mooring.core.link import CLOCK_SKEW_SECONDS, Link, LinkPolicy, verify_link
+from mooring.core.names import connection_key, within_origins
+from mooring.core.ports import (
+    AuthorizationServer,
+    Burn,
+    BurnState,
+    Connections,
+    Flows,
+    RecoveryQueue,
+    Sealer,
+    SealingKeys,
+    Secrets,
+)
+from mooring.core.provider import Provider
+from mooring.core.query import Query, parse_query
+from mooring.core.schedule import due_at
+from mooring.core.tokens import TokenSet
+from mooring.core.visit import Result, Visit
+from mooring.flows.authorize import redirect_uri
+from mooring.flows.confirmation import confirmation_code, confirmation_hash
+from mooring.flows.returned import check_issuer, kept_parameters, read_account, read_code
+from mooring.flows.token_sets import open_whole, seal_tokens, seal_whole
+
+EXCHANGE_SECONDS = 30
+
+
+class CallbackPorts(NamedTuple):
+    """What `callback` needs. `jitter` returns a number from 0 to 1."""
+
+    provider: Callable[[str], Provider]
+    policy: LinkPolicy
+    flows: Flows
+    connections: Connections
+    sealer: Sealer
+    secrets: Secrets
+    server: AuthorizationServer
+    recovery: RecoveryQueue
+    clock: Callable[[], float]
+    jitter: Callable[[], float]
+
+
+class Attempt(NamedTuple):
+    """One callback whose cookie, state and link agree. `now` is epoch seconds."""
+
+    provider: Provider
+    flow: Flow
+    link: Link
+    cookie: str
+    now: int
+    ref: str
+
+    @property
+    def who(self) -> tuple[str, str, str]:
+        """Provider, its name, and merchant: what every `Result` begins with."""
+        return self.provider.id, self.provider.name, self.link.merchant_id
+
+
+def callback(visit: Visit, ports: CallbackPorts, ref: str) -> Result:
+    """Answer `/callback/{provider}`: 303 to the product, or a page that asks first.
+
+    Args:
+        visit: the browser's request.
+        ports: the outside world.
+        ref: reference id of this request, for the product, the page and the log.
+
+    Raises:
+        Failure: with the reason; it knows where the merchant can go on once the link verified.
+    """
+    provider = ports.provider(visit.provider)
+    if visit.method == "POST" and provider.authorize.state:
+        raise Failure(Reason.METHOD_NOT_ALLOWED)  # only the question asked for want of a state is answered
+    query = parse_query(visit.query)
+    attempt = _find_flow(visit, query, provider, ports, ref)
+    try:
+        return _answer(visit, query, attempt, ports)
+    except Failure as failure:
+        raise failure.returning(attempt.link.return_to) from None
+
+
+def _find_flow(visit: Visit, query: Query, provider: Provider, ports: CallbackPorts, ref: str) -> Attempt:
+    """The flow that this browser started, bound by cookie, state, provider, age and link."""
+    now = int(ports.clock())
+    state = query.one("state") if provider.authorize.state else None
+    if provider.authorize.state and not state:
+        raise Failure(Reason.STATE_MISSING)
+    name = cookie_name(provider.id, state)
+    flow = Cookies(visit.cookies).flow(name)
+    if flow is None or flow.provider != provider.id or (state and not same_text(flow.state, state)):
+        raise Failure(Reason.STATE_UNKNOWN)
+    life = FLOW_SECONDS if provider.authorize.state else STATELESS_FLOW_SECONDS
+    if not -CLOCK_SKEW_SECONDS <= now - flow.started_at < life:
+        raise Failure(Reason.FLOW_EXPIRED).clearing(name)
+    link = verify_link(flow.link, ports.policy, now, LINK_GRACE_SECONDS)
+    if link.use == "connect" and link.provider != provider.id:
+        raise Failure(Reason.LINK_PROVIDER).clearing(name)
+    return Attempt(provider, flow, link, name, now, ref)
+
+
+def _answer(visit: Visit, query: Query, attempt: Attempt, ports: CallbackPorts) -> Result:
+    if attempt.flow.account:
+        return _connected(attempt, attempt.flow.account, attempt.flow.pending)
+    if not attempt.provider.authorize.state and _must_ask(visit, attempt.provider, ports.policy):
+        return Result("asked", *attempt.who, page="confirm_return")
+    check_issuer(query, attempt.provider)
+    error = query.one("error")
+    if error is not None:
+        return _refused(attempt, error)
+    code, account = read_code(query, attempt.provider), read_account(query, attempt.provider)
+    _expect_account(account, attempt)
+    return _exchange(query, code, account, attempt, ports)
+
+
+def _must_ask(visit: Visit, provider: Provider, policy: LinkPolicy) -> bool:
+    """Without a state, the page that led here must be the provider's; if unknown, the merchant confirms."""
+    if visit.method == "POST":
+        if not visit.from_same_origin(policy.audience):
+            raise Failure(Reason.CROSS_SITE)
+        return False
+    referer = visit.referer_origin()
+    if referer in provider.authorize.referers:
+        return False
+    # A provider that approves without a page of its own leaves the product's address standing here.
+    if referer and not within_origins(referer, (*policy.return_to_origins, policy.audience)):
+        raise Failure(Reason.REFERER_FOREIGN)
+    return True
+
+
+def _refused(attempt: Attempt, error: str) -> Result:
+    if error != Reason.ACCESS_DENIED.value:
+        raise Failure(Reason.PROVIDER_ERROR).clearing(attempt.cookie)
+    parameters = {"status": "denied", "reason": Reason.ACCESS_DENIED.value, "ref": attempt.ref}
+    location = with_parameters(attempt.link.return_to, parameters)
+    gone = (clear_cookie(attempt.cookie),)
+    return Result("denied", *attempt.who, location, cookies=gone, reason=Reason.ACCESS_DENIED.value)
+
+
+def _expect_account(account_id: str | None, attempt: Attempt) -> None:
+    if account_id is not None and attempt.link.account_id not in (None, account_id):
+        raise Failure(Reason.ACCOUNT_MISMATCH)
+
+
+def _exchange(query: Query, code: str, account: str | None, attempt: Attempt, ports: CallbackPorts) -> Result:
+    """Burn the state with keys and secret fetched beside it, then make the one token call."""
+    burned = state_hash(attempt.flow.state)
+    merchant, provider = attempt.link.merchant_id, attempt.provider
+    details = kept_parameters(query, provider)  # read first: a repeated one must not cost an issued token
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        burning = pool.submit(ports.flows.burn, attempt.link, burned, attempt.now)
+        preparing = pool.submit(ports.sealer.prepare, merchant, provider.id)
+        asking = pool.submit(_client_secret, ports.secrets, provider)
+    burn = burning.result()
+    if burn.state not in (BurnState.BURNED, BurnState.KEPT):
+        return _came_before(burn, attempt)
+    try:
+        keys, secret = preparing.result(), asking.result()
+        if burn.kept is not None:
+            tokens, account = open_whole(burn.kept, merchant, provider.id, ports.sealer)
+        else:
+            uri = redirect_uri(ports.policy.audience, provider)
+            tokens = ports.server.exchange(provider, code, uri, attempt.flow.verifier, secret, attempt.now)
+            tokens = tokens._replace(details={**details, **tokens.details})
+    except Failure as failure:
+        _note(ports, attempt, burn, failure)
+        raise failure.clearing(attempt.cookie) if burn.kept is None else failure from None
+    return _store(tokens, account, keys, burn, attempt, ports)
+
+
+def _client_secret(secrets: Secrets, provider: Provider) -> str:
+    return "" if provider.token.client_authentication == "none" else secrets.client_secret(provider.id)
+
+
+def _note(ports: CallbackPorts, attempt: Attempt, burn: Burn, failure: Failure) -> None:
+    """Leave the reason on the burned flow, so that a reload answers at once; nothing hangs on it."""
+    if isinstance(failure, TokenCallFailure) and failure.outcome is Outcome.MISCONFIGURED:
+        ports.secrets.forget(attempt.provider.id)
+    if burn.kept is None:
+        with suppress(Failure):
+            ports.flows.fail(attempt.link, state_hash(attempt.flow.state), failure.reason.value)
+
+
+def _came_before(burn: Burn, attempt: Attempt) -> Result:
+    """This state was burned by an earlier callback: say what became of it."""
+    if burn.state is BurnState.DONE:
+        code = confirmation_code(attempt.flow) if burn.pending else None
+        return _connected(attempt, burn.account_id, burn.pending, code)
+    if burn.state is BurnState.EXHAUSTED:
+        raise Failure(Reason.LINK_EXHAUSTED).clearing(attempt.cookie)
+    if burn.state is BurnState.EXCHANGING and attempt.now - burn.burned_at <= EXCHANGE_SECONDS:
+        raise Failure(Reason.FLOW_IN_PROGRESS)
+    raise Failure(Reason.FLOW_USED).clearing(attempt.cookie)
+
+
+def _store(
+    tokens: TokenSet, named: str | None, keys: SealingKeys, burn: Burn, attempt: Attempt, ports: CallbackPorts
+) -> Result:
+    """Learn the account, seal both tokens, and write everything in one transaction."""
+    try:
+        account = _identify(tokens, named, attempt, ports)
+    except Failure:
+        _keep(tokens, named, keys, attempt, ports)
+        raise
+    code = confirmation_code(attempt.flow) if attempt.link.confirm else None
+    asked = attempt.link.scopes or attempt.provider.scopes
+    try:
+        _expect_account(account.account_id, attempt)
+        new = NewConnection(
+            merchant_id=attempt.link.merchant_id,
+            provider=attempt.provider.id,
+            account=account,
+            tokens=seal_tokens(tokens, account.account_id, asked, keys),
+            connected_at=attempt.now,
+            burned_at=burn.burned_at,
+            due_at=due_at(attempt.now, tokens.expires_at, tokens.refresh_token is not None, ports.jitter()),
+            confirmation_hash=confirmation_hash(code) if code else None,
+        )
+        _connect(new, attempt, ports)
+    except Failure as failure:
+        if failure.reason is not Reason.STORE_DELAYED:
+            _note(ports, attempt, burn._replace(kept=None), failure)
+        raise failure.clearing(attempt.cookie) from None
+    return _connected(attempt, account.account_id, pending=code is not None, code=code)
+
+
+def _identify(tokens: TokenSet, named: str | None, attempt: Attempt, ports: CallbackPorts) -> Account:
+    if tokens.account_id is not None:
+        return Account(tokens.account_id, verified=True)
+    return ports.server.identify(attempt.provider, tokens.access_token, named)
+
+
+def _connect(new: NewConnection, attempt: Attempt, ports: CallbackPorts) -> None:
+    """Store it; when the table will not take it, the sealed token set goes to the recovery queue."""
+    burned = state_hash(attempt.flow.state)
+    try:
+        ports.connections.connect(new, attempt.link, burned)
+    except Failure as failure:
+        if failure.reason is Reason.UNINSTALLED_MEANWHILE:
+            raise
+        try:
+            ports.recovery.put(new, attempt.link, burned)
+        except Failure:
+            raise Failure(Reason.TOKEN_LOST) from None
+        raise Failure(Reason.STORE_DELAYED) from None
+
+
+def _keep(
+    tokens: TokenSet, named: str | None, keys: SealingKeys, attempt: Attempt, ports: CallbackPorts
+) -> None:
+    """Keep the token set sealed on the flow's row until the provider says whose it is."""
+    try:
+        ports.flows.keep(attempt.link, state_hash(attempt.flow.state), seal_whole(tokens, named, keys))
+    except Failure:
+        raise Failure(Reason.TOKEN_LOST).clearing(attempt.cookie) from None
+
+
+def _connected(attempt: Attempt, account_id: str, pending: bool, code: str | None = None) -> Result:
+    """The way back to the product; the flow's cookie becomes a marker that it is done."""
+    status = "pending_confirmation" if pending else "connected"
+    key = connection_key(attempt.provider.id, account_id)
+    parameters = {"connection": key, "status": status, "ref": attempt.ref}
+    if code is not None:
+        parameters["confirmation"] = code
+    done = attempt.flow._replace(account=account_id, pending=pending, verifier="")
+    left = max(1, FLOW_SECONDS - (attempt.now - attempt.flow.started_at))
+    location = with_parameters(attempt.link.return_to, parameters)
+    cookies = (set_cookie(attempt.cookie, encode_flow(done), left),)
+    return Result(status, *attempt.who, location, cookies=cookies)
