@@ -121,7 +121,6 @@ def test_authorize_may_do_nothing_but_write_its_log() -> None:
 @pytest.mark.parametrize(
     ("action", "table"),
     [
-        ("dynamodb:GetItem", "flows"),
         ("dynamodb:UpdateItem", "flows"),
         ("dynamodb:PutItem", "flows"),
         ("dynamodb:ConditionCheckItem", "flows"),

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     REQUEST_MALFORMED = "request_malformed"
     PARAMETER_REPEATED = "parameter_repeated"
     CROSS_SITE = "cross_site"
+    ORIGIN_UNKNOWN = "origin_unknown"
     # the flow
     STATE_MISSING = "state_missing"
     STATE_UNKNOWN = "state_unknown"
@@ -65,6 +66,7 @@ class Reason(StrEnum):
     STORE_DELAYED = "store_delayed"
     TOKEN_LOST = "token_lost"  # noqa: S105 - a reason word
     TOKEN_UNREADABLE = "token_unreadable"  # noqa: S105 - a reason word
+    OUT_OF_TIME = "out_of_time"
     INTERNAL = "internal"
     # a service reading
     CONNECTION_NOT_FOUND = "connection_not_found"
@@ -85,6 +87,7 @@ STATUS: dict[Reason, int] = {
     Reason.LINK_USE: _FORBIDDEN,
     Reason.LINK_EXHAUSTED: _FORBIDDEN,
     Reason.CROSS_SITE: _FORBIDDEN,
+    Reason.ORIGIN_UNKNOWN: _FORBIDDEN,
     Reason.ACCOUNT_MISMATCH: _FORBIDDEN,
     Reason.PROVIDER_UNKNOWN: 404,
     Reason.CONNECTION_NOT_FOUND: 404,
@@ -102,6 +105,7 @@ STATUS: dict[Reason, int] = {
     Reason.SECRET_UNAVAILABLE: 503,
     Reason.SEALING_UNAVAILABLE: 503,
     Reason.STORAGE_UNAVAILABLE: 503,
+    Reason.OUT_OF_TIME: 503,
     Reason.STORE_DELAYED: 202,
     Reason.PROVIDER_MISCONFIGURED: 500,
     Reason.TOKEN_LOST: 500,
@@ -124,6 +128,7 @@ class Failure(Exception):  # noqa: N818 - a failure is an answer here, not a def
         self.reason = reason
         self.detail = detail
         self.return_to: str | None = None
+        self.merchant_id: str | None = None
         self.clear_cookies: tuple[str, ...] = ()
 
     @property
@@ -131,9 +136,10 @@ class Failure(Exception):  # noqa: N818 - a failure is an answer here, not a def
         """The HTTP status that this failure answers with."""
         return STATUS.get(self.reason, _BAD_REQUEST)
 
-    def returning(self, return_to: str) -> "Failure":
-        """The same failure, knowing the verified address at which the merchant may go on."""
+    def returning(self, return_to: str, merchant_id: str) -> "Failure":
+        """The same failure, knowing from a verified link whose it is and where they may go on."""
         self.return_to = return_to
+        self.merchant_id = merchant_id
         return self
 
     def clearing(self, *cookies: str) -> "Failure":

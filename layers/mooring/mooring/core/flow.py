@@ -75,8 +75,9 @@ def decode_flow(value: str) -> Flow | None:
         return None
     _, started_at, provider, state, fourth, link = fields
     if fields[0] == _DONE:
-        account, pending = fourth.removeprefix("?"), fourth.startswith("?")
-        return Flow(provider, state, "", int(started_at), link, account, pending) if is_name(account) else None
+        account = fourth.removeprefix("?")
+        done = Flow(provider, state, "", int(started_at), link, account, pending=account != fourth)
+        return done if is_name(account) else None
     return Flow(provider, state, fourth, int(started_at), link)
 
 

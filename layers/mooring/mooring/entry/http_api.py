@@ -1,6 +1,8 @@
 """API Gateway HTTP API events (payload format 2.0) in, responses out: browser routes and what all share."""
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from hmac import compare_digest
 from secrets import token_hex
 from typing import Any, NamedTuple
 
@@ -40,13 +42,18 @@ RenderPage = Callable[[Result], Response]
 
 
 class Browser(NamedTuple):
-    """How a browser route is answered: `known` tells enabled providers, the rest render and log."""
+    """How a browser route is answered.
+
+    `known` tells enabled providers, `welcome` whether a request came the right way; the rest render
+    and log.
+    """
 
     prefix: str
     known: Callable[[str], bool]
     page: RenderPage
     failure: RenderFailure
     emit: Emit
+    welcome: Callable[[Mapping[str, str]], bool] = lambda _headers: True
 
 
 def respond(event: Event, flow: Callable[[Visit, str], Result], browser: Browser) -> Response:
@@ -55,6 +62,8 @@ def respond(event: Event, flow: Callable[[Visit, str], Result], browser: Browser
     visit = visit_from(event, browser.prefix)
     provider = visit.provider if browser.known(visit.provider) else None
     try:
+        if not browser.welcome(visit.headers):
+            raise Failure(Reason.ORIGIN_UNKNOWN)
         if visit.method not in ("GET", "POST"):
             raise Failure(Reason.METHOD_NOT_ALLOWED)
         result = flow(visit, ref)
@@ -70,21 +79,29 @@ def respond(event: Event, flow: Callable[[Visit, str], Result], browser: Browser
         )
     except Failure as failure:
         response = browser.failure(failure, ref, provider)
-        line = _failed(failure.reason, ref, event, provider, failure.detail, None)
+        line = _failed(failure.reason, ref, event, provider, failure.detail)
+        at = where(failure.__cause__) if failure.__cause__ else None
+        line = line._replace(merchant_id=failure.merchant_id, at=at)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a page, and no word of the error's text
         response = browser.failure(Failure(Reason.INTERNAL), ref, provider)
-        line = _failed(Reason.INTERNAL, ref, event, provider, type(error).__name__, where(error))
+        line = _failed(Reason.INTERNAL, ref, event, provider, type(error).__name__)._replace(at=where(error))
     browser.emit(line)
     return response
 
 
-def _failed(
-    reason: Reason, ref: str, event: Event, provider: str | None, detail: str | None, at: str | None
-) -> Line:
+def _failed(reason: Reason, ref: str, event: Event, provider: str | None, detail: str) -> Line:
     status = STATUS.get(reason, 400)
-    return Line(
-        "failed", status, ref, request_id(event), reason.value, provider, detail=detail or None, at=at
-    )
+    return Line("failed", status, ref, request_id(event), reason.value, provider, detail=detail or None)
+
+
+def came_through(headers: Mapping[str, str], hashes: Sequence[str]) -> bool:
+    """Whether a request came through the CDN in front, which alone knows the origin secret.
+
+    `hashes` are SHA-256 in hex of the secrets that count (two while one replaces the other);
+    without any, everybody is welcome.
+    """
+    found = sha256(headers.get("x-origin-secret", "").encode()).hexdigest()
+    return not hashes or any(compare_digest(found, known) for known in hashes)
 
 
 def visit_from(event: Event, prefix: str) -> Visit:

@@ -11,6 +11,8 @@ from mooring.entry.http_api import Line
 
 _ALARMING = {
     "token_lost": "TokenLost",
+    "provider_timeout": "ExchangeInDoubt",
+    "provider_answer_invalid": "ExchangeInDoubt",
     "account_mismatch": "TokenDiscarded",
     "uninstalled_meanwhile": "TokenDiscarded",
 }

@@ -1,6 +1,7 @@
 """The pages that merchants may meet: plain HTML without scripts, everything variable escaped."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from html import escape
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from mooring.core.visit import Result
 from mooring.entry.http_api import HEADERS, Response
 from mooring.entry.texts import TEXTS
 
+_COLOUR = "#1f5eff"
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2330;--soft:#5b6472;--paper:#fff;--ground:#f3f5f8;--line:#dfe3ea}
 @media(prefers-color-scheme:dark){:root{--ink:#eef1f6;--soft:#a5aebd;--paper:#1b212c;--ground:#12161d;--line:#313a49}}
@@ -32,7 +34,6 @@ font:inherit;font-weight:600;background:transparent;color:inherit;text-decoratio
 .ref{margin:1.5rem 0 0;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.85rem}
 code{font-family:ui-monospace,SFMono-Regular,Menlo,monospace}
 """
-_STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode("ascii")
 _FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -58,18 +59,21 @@ _ASKING = {
 
 
 class Branding(NamedTuple):
-    """How the product shows itself: its name, and where merchants find help."""
+    """How the product shows itself: its name, where merchants find help, and the colour of buttons."""
 
     product: str
     support_url: str | None = None
+    colour: str | None = None
 
 
 class Pages:
     """Renders failures and questions for one product."""
 
-    def __init__(self, branding: Branding, provider_names: dict[str, str]) -> None:
+    def __init__(self, branding: Branding, provider_names: Mapping[str, str]) -> None:
         self._branding = branding
         self._names = provider_names
+        self._style = _STYLE.replace(_COLOUR, branding.colour or _COLOUR)
+        self._style_hash = b64encode(sha256(self._style.encode()).digest()).decode("ascii")
 
     def failure(self, failure: Failure, ref: str, provider: str | None) -> Response:
         """The page of a failure: what happened, what to do next, and the reference id."""
@@ -80,7 +84,7 @@ class Pages:
         }
         body = _paragraph(text.happened.format(**fill)) + _paragraph(text.next.format(**fill))
         actions = '<a class="button main" href="">Try again</a>' if text.retry else ""
-        if failure.return_to is not None:
+        if failure.return_to is not None and failure.reason is not Reason.FLOW_IN_PROGRESS:
             actions += self._way_back(failure, failure.return_to, ref, first=not text.retry)
         body += f'<div class="actions">{actions}</div>' if actions else ""
         body += self._reference(failure.reason, ref)
@@ -116,12 +120,16 @@ class Pages:
 
     def _page(self, name: str, title: str, body: str, status: int, form: bool = False) -> Response:
         html = _FRAME.format(
-            name=name, title=escape(title), style=_STYLE, product=escape(self._branding.product), body=body
+            name=name,
+            title=escape(title),
+            style=self._style,
+            product=escape(self._branding.product),
+            body=body,
         )
         # Chromium applies form-action to redirects too, and a question's answer leads to other sites.
         action = "" if form else " form-action 'none';"
         policy = (
-            f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}';{action} "
+            f"default-src 'none'; style-src 'sha256-{self._style_hash}';{action} "
             "frame-ancestors 'none'; base-uri 'none'"
         )
         headers = {

@@ -17,11 +17,14 @@ from mooring.flows.read import DEFAULT_MIN_TTL, AccessToken, ReadPorts, list_con
 LIST_ROUTE = "GET /merchants/{merchant_id}/connections"
 TOKEN_ROUTE = f"{LIST_ROUTE}/{{provider}}/{{account_id}}/token"
 
+_CHECK = "Check the path and the query against docs/quickstart.md."
 _NEXT = {
     Reason.CONNECTION_NOT_FOUND: "There never was such a connection. Send the merchant a link to connect.",
     Reason.CONNECTION_NOT_ACTIVE: "Send the merchant a link to connect again.",
     Reason.TOKEN_EXPIRED: "The token does not live that long. Ask for a smaller min_ttl, or reconnect.",
-    Reason.REQUEST_MALFORMED: "Check the path and the query against docs/quickstart.md.",
+    Reason.REQUEST_MALFORMED: _CHECK,
+    Reason.PARAMETER_REPEATED: _CHECK,
+    Reason.METHOD_NOT_ALLOWED: _CHECK,
     Reason.TOKEN_UNREADABLE: "The stored token cannot be opened. Tell the operator; a reconnect replaces it.",
 }
 _LATER = "Try again in a few seconds; if it persists, tell the operator of Mooring, with the ref."
@@ -30,7 +33,8 @@ _LATER = "Try again in a few seconds; if it persists, tell the operator of Moori
 def answer(event: Event, ports: ReadPorts, emit: Emit) -> Response:
     """Answer one signed request; every ending is a response and one log line."""
     ref = token_hex(5)
-    names = {key: str(value) for key, value in (event.get("pathParameters") or {}).items()}
+    given = event.get("pathParameters") or {}
+    names = {key: str(given.get(key) or "") for key in ("merchant_id", "provider", "account_id")}
     try:
         outcome, body = _route(event, names, ports)
         response = _json(200, body)
@@ -56,10 +60,7 @@ def _route(event: Event, names: dict[str, str], ports: ReadPorts) -> tuple[str, 
     if key not in routes:
         raise Failure(Reason.METHOD_NOT_ALLOWED)
     # The policy was judged on the path as it was sent; only its plain spelling is served.
-    plain = key.partition(" ")[2].format_map(
-        {name: names.get(name, "") for name in ("merchant_id", "provider", "account_id")}
-    )
-    if event.get("rawPath") != plain:
+    if event.get("rawPath") != key.partition(" ")[2].format_map(names):
         raise Failure(Reason.REQUEST_MALFORMED, "the path must be written without percent-encoding")
     return routes[key](event, names, ports)
 

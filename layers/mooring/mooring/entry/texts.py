@@ -93,6 +93,9 @@ TEXTS: dict[Reason, Text] = {
         "The confirmation came from another website, so we ignored it.",
         _START_AGAIN,
     ),
+    Reason.ORIGIN_UNKNOWN: Text(
+        "This is not the way in", "This address answers only through its public name.", _START_AGAIN
+    ),
     Reason.STATE_MISSING: _BROKEN_RETURN,
     Reason.STATE_UNKNOWN: _OTHER_BROWSER,
     Reason.FLOW_EXPIRED: Text(
@@ -160,6 +163,7 @@ TEXTS: dict[Reason, Text] = {
     ),
     Reason.SECRET_UNAVAILABLE: _OUR_TROUBLE,
     Reason.SEALING_UNAVAILABLE: _OUR_TROUBLE,
+    Reason.OUT_OF_TIME: _OUR_TROUBLE,
     Reason.STORAGE_UNAVAILABLE: Text(
         "Something on our side is not available",
         "We could not check this attempt yet. Nothing is lost.",
@@ -168,8 +172,8 @@ TEXTS: dict[Reason, Text] = {
     ),
     Reason.STORE_DELAYED: Text(
         "Almost done",
-        "{provider} is connected, but storing it takes a little longer than usual.",
-        "You need not do anything: it will appear in {product} within a few minutes.",
+        "You gave your consent, and it is kept safe, but storing it takes longer than usual.",
+        "Look into {product} again later. If {provider} is not there in an hour, click Connect again.",
     ),
     Reason.TOKEN_LOST: Text(
         "The connection could not be stored",

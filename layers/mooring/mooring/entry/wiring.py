@@ -6,13 +6,14 @@ loads an AWS, HTTP or validation library.
 
 import os
 import time
+from collections.abc import Mapping
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from mooring.adapters.ed25519 import verify
 from mooring.core.link import LinkPolicy
 from mooring.core.visit import Result
-from mooring.entry.http_api import Browser, Emit, Response
+from mooring.entry.http_api import Browser, Emit, Response, came_through
 from mooring.entry.settings import Settings, settings_from
 from mooring.flows.authorize import AuthorizePorts
 from mooring.providers.authorization_request import authorization_url
@@ -47,7 +48,7 @@ def callback_ports() -> "CallbackPorts":
 
     from mooring.adapters.dynamodb_connections import DynamoConnections
     from mooring.adapters.dynamodb_flows import DynamoFlows
-    from mooring.adapters.http import RequestsHttpClient
+    from mooring.adapters.http import OutboundHttp
     from mooring.adapters.sqs import SqsRecoveryQueue
     from mooring.adapters.ssm import ParameterSecrets
     from mooring.flows.callback import CallbackPorts
@@ -61,10 +62,12 @@ def callback_ports() -> "CallbackPorts":
         provider=_CATALOG.get,
         policy=_policy(settings),
         flows=DynamoFlows(aws.dynamodb(), settings.flows_table),
-        connections=DynamoConnections(aws.dynamodb(), settings.connections_table, settings.flows_table),
+        connections=DynamoConnections(
+            aws.dynamodb(attempts=1), settings.connections_table, settings.flows_table
+        ),
         sealer=_sealer(aws, settings),
         secrets=ParameterSecrets(aws.ssm(), settings.stage, time.time, jitter),
-        server=OAuth2(RequestsHttpClient()),
+        server=OAuth2(OutboundHttp()),
         recovery=SqsRecoveryQueue(aws.sqs(), settings.recovery_queue_url),
         clock=time.time,
         jitter=jitter,
@@ -92,12 +95,16 @@ def light_browser(prefix: str, metric: str) -> Browser:
 
 def browser(prefix: str, emit: Emit) -> Browser:
     """How a browser route answers; the pages are loaded when the first one is shown."""
-    return Browser(prefix, enabled, _question, _failure, emit)
+    return Browser(prefix, enabled, _question, _failure, emit, _welcome)
 
 
 def enabled(provider: str) -> bool:
     """Whether `provider` is enabled here."""
     return provider in _CATALOG.settings().providers
+
+
+def _welcome(headers: Mapping[str, str]) -> bool:
+    return came_through(headers, _CATALOG.settings().origin_secret_hashes)
 
 
 def _question(result: Result) -> Response:
@@ -112,7 +119,7 @@ def _pages() -> "Pages":
     from mooring.entry.pages import Branding, Pages
 
     project = _CATALOG.settings()
-    return Pages(Branding(project.product, project.support_url), project.providers)
+    return Pages(Branding(project.product, project.support_url, project.colour), project.providers)
 
 
 def _policy(settings: Settings) -> LinkPolicy:

@@ -71,14 +71,15 @@ def _allow(link: Link, provider: Provider) -> None:
     if link.provider != provider.id:
         raise Failure(Reason.LINK_PROVIDER)
     if link.scopes is not None and not set(link.scopes) <= set(provider.scopes):
-        raise Failure(Reason.SCOPES_NOT_ALLOWED).returning(link.return_to)
+        raise Failure(Reason.SCOPES_NOT_ALLOWED).returning(link.return_to, link.merchant_id)
 
 
 def _forced(visit: Visit, return_to_origins: tuple[str, ...]) -> bool:
     """Whether some other site may have sent the merchant here without their wish."""
-    if visit.headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
-        return False
-    return not within_origins(visit.referer_origin(), return_to_origins)
+    site, referer = visit.headers.get("sec-fetch-site"), visit.referer_origin()
+    if site is None and not referer:
+        return False  # a browser that says nothing: an old one, or one that was told to keep quiet
+    return site in (None, "cross-site", "same-site") and not within_origins(referer, return_to_origins)
 
 
 def _remember(visit: Visit, provider: Provider, flow: Flow) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from mooring.core.flow import (
     with_parameters,
 )
 from mooring.core.link import CLOCK_SKEW_SECONDS, Link, LinkPolicy, verify_link
-from mooring.core.names import connection_key, within_origins
+from mooring.core.names import connection_key
 from mooring.core.ports import (
     AuthorizationServer,
     Burn,
@@ -46,10 +46,12 @@ from mooring.core.tokens import TokenSet
 from mooring.core.visit import Result, Visit
 from mooring.flows.authorize import redirect_uri
 from mooring.flows.confirmation import confirmation_code, confirmation_hash
-from mooring.flows.returned import check_issuer, kept_parameters, read_account, read_code
+from mooring.flows.returned import check_issuer, kept_parameters, must_ask, read_account, read_code
 from mooring.flows.token_sets import open_whole, seal_tokens, seal_whole
 
 EXCHANGE_SECONDS = 30
+FUNCTION_SECONDS = 28
+TOKEN_CALL_SECONDS, IDENTITY_CALL_SECONDS, STORE_SECONDS = 10, 4, 13
 
 
 class CallbackPorts(NamedTuple):
@@ -86,10 +88,7 @@ class Attempt(NamedTuple):
 def callback(visit: Visit, ports: CallbackPorts, ref: str) -> Result:
     """Answer `/callback/{provider}`: 303 to the product, or a page that asks first.
 
-    Args:
-        visit: the browser's request.
-        ports: the outside world.
-        ref: reference id of this request, for the product, the page and the log.
+    `ref` is the reference id of this request, for the product, the page and the log.
 
     Raises:
         Failure: with the reason; it knows where the merchant can go on once the link verified.
@@ -102,7 +101,7 @@ def callback(visit: Visit, ports: CallbackPorts, ref: str) -> Result:
     try:
         return _answer(visit, query, attempt, ports)
     except Failure as failure:
-        raise failure.returning(attempt.link.return_to) from None
+        raise failure.returning(attempt.link.return_to, attempt.link.merchant_id)
 
 
 def _find_flow(visit: Visit, query: Query, provider: Provider, ports: CallbackPorts, ref: str) -> Attempt:
@@ -127,39 +126,22 @@ def _find_flow(visit: Visit, query: Query, provider: Provider, ports: CallbackPo
 def _answer(visit: Visit, query: Query, attempt: Attempt, ports: CallbackPorts) -> Result:
     if attempt.flow.account:
         return _connected(attempt, attempt.flow.account, attempt.flow.pending)
-    if not attempt.provider.authorize.state and _must_ask(visit, attempt.provider, ports.policy):
+    if not attempt.provider.authorize.state and must_ask(visit, attempt.provider, ports.policy):
         return Result("asked", *attempt.who, page="confirm_return")
     check_issuer(query, attempt.provider)
-    error = query.one("error")
-    if error is not None:
+    if (error := query.one("error")) is not None:
         return _refused(attempt, error)
     code, account = read_code(query, attempt.provider), read_account(query, attempt.provider)
     _expect_account(account, attempt)
     return _exchange(query, code, account, attempt, ports)
 
 
-def _must_ask(visit: Visit, provider: Provider, policy: LinkPolicy) -> bool:
-    """Without a state, the page that led here must be the provider's; if unknown, the merchant confirms."""
-    if visit.method == "POST":
-        if not visit.from_same_origin(policy.audience):
-            raise Failure(Reason.CROSS_SITE)
-        return False
-    referer = visit.referer_origin()
-    if referer in provider.authorize.referers:
-        return False
-    # A provider that approves without a page of its own leaves the product's address standing here.
-    if referer and not within_origins(referer, (*policy.return_to_origins, policy.audience)):
-        raise Failure(Reason.REFERER_FOREIGN)
-    return True
-
-
 def _refused(attempt: Attempt, error: str) -> Result:
     if error != Reason.ACCESS_DENIED.value:
         raise Failure(Reason.PROVIDER_ERROR).clearing(attempt.cookie)
-    parameters = {"status": "denied", "reason": Reason.ACCESS_DENIED.value, "ref": attempt.ref}
+    parameters = {"status": "denied", "reason": error, "ref": attempt.ref}
     location = with_parameters(attempt.link.return_to, parameters)
-    gone = (clear_cookie(attempt.cookie),)
-    return Result("denied", *attempt.who, location, cookies=gone, reason=Reason.ACCESS_DENIED.value)
+    return Result("denied", *attempt.who, location, cookies=(clear_cookie(attempt.cookie),), reason=error)
 
 
 def _expect_account(account_id: str | None, attempt: Attempt) -> None:
@@ -172,7 +154,7 @@ def _exchange(query: Query, code: str, account: str | None, attempt: Attempt, po
     burned = state_hash(attempt.flow.state)
     merchant, provider = attempt.link.merchant_id, attempt.provider
     details = kept_parameters(query, provider)  # read first: a repeated one must not cost an issued token
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with ThreadPoolExecutor(3) as pool:
         burning = pool.submit(ports.flows.burn, attempt.link, burned, attempt.now)
         preparing = pool.submit(ports.sealer.prepare, merchant, provider.id)
         asking = pool.submit(_client_secret, ports.secrets, provider)
@@ -184,17 +166,29 @@ def _exchange(query: Query, code: str, account: str | None, attempt: Attempt, po
         if burn.kept is not None:
             tokens, account = open_whole(burn.kept, merchant, provider.id, ports.sealer)
         else:
+            _need_time(TOKEN_CALL_SECONDS + STORE_SECONDS, Reason.OUT_OF_TIME, attempt, ports)
             uri = redirect_uri(ports.policy.audience, provider)
             tokens = ports.server.exchange(provider, code, uri, attempt.flow.verifier, secret, attempt.now)
             tokens = tokens._replace(details={**details, **tokens.details})
     except Failure as failure:
         _note(ports, attempt, burn, failure)
         raise failure.clearing(attempt.cookie) if burn.kept is None else failure from None
-    return _store(tokens, account, keys, burn, attempt, ports)
+    try:
+        return _store(tokens, account, keys, burn, attempt, ports)
+    except Failure:
+        raise
+    except Exception as error:  # a token was issued: whatever broke, its loss must ring
+        raise Failure(Reason.TOKEN_LOST, type(error).__name__).clearing(attempt.cookie) from error
 
 
 def _client_secret(secrets: Secrets, provider: Provider) -> str:
     return "" if provider.token.client_authentication == "none" else secrets.client_secret(provider.id)
+
+
+def _need_time(seconds: int, reason: Reason, attempt: Attempt, ports: CallbackPorts) -> None:
+    """Start nothing that could not be finished and stored before Lambda ends us."""
+    if ports.clock() - attempt.now > FUNCTION_SECONDS - seconds:
+        raise Failure(reason)
 
 
 def _note(ports: CallbackPorts, attempt: Attempt, burn: Burn, failure: Failure) -> None:
@@ -252,6 +246,8 @@ def _store(
 def _identify(tokens: TokenSet, named: str | None, attempt: Attempt, ports: CallbackPorts) -> Account:
     if tokens.account_id is not None:
         return Account(tokens.account_id, verified=True)
+    if attempt.provider.identity is not None:
+        _need_time(IDENTITY_CALL_SECONDS + STORE_SECONDS, Reason.IDENTITY_UNAVAILABLE, attempt, ports)
     return ports.server.identify(attempt.provider, tokens.access_token, named)
 
 

@@ -7,7 +7,7 @@ from mooring.core.flow import Flow
 
 
 def confirmation_code(flow: Flow) -> str:
-    """The code of a flow: known only to whoever holds the flow's cookie, the same at every reload."""
+    """The code of a flow: known only to whoever holds the flow's cookie with its verifier."""
     digest = sha256(f"confirmation:{flow.state}:{flow.verifier}".encode()).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 

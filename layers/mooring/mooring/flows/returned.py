@@ -1,12 +1,36 @@
 """What stands in the provider's return: each part read once, checked before anything is spent on it."""
 
 from mooring.core.errors import Failure, Reason
-from mooring.core.names import DEFAULT_ACCOUNT, is_name
+from mooring.core.link import LinkPolicy
+from mooring.core.names import DEFAULT_ACCOUNT, is_name, within_origins
 from mooring.core.provider import Provider
 from mooring.core.query import Query
+from mooring.core.visit import Visit
 
 MAX_CODE_CHARACTERS = 4_096
 MAX_KEPT_CHARACTERS = 512
+
+
+def must_ask(visit: Visit, provider: Provider, policy: LinkPolicy) -> bool:
+    """Whether the merchant has to confirm a return that carries no state.
+
+    The page that led here must be the provider's; where the browser does not say, the merchant is
+    asked, and answers by a POST from our own page.
+
+    Raises:
+        Failure: CROSS_SITE, REFERER_FOREIGN.
+    """
+    if visit.method == "POST":
+        if not visit.from_same_origin(policy.audience):
+            raise Failure(Reason.CROSS_SITE)
+        return False
+    referer = visit.referer_origin()
+    if referer in provider.authorize.referers:
+        return False
+    # A provider that approves without a page of its own leaves the product's address standing here.
+    if referer and not within_origins(referer, (*policy.return_to_origins, policy.audience)):
+        raise Failure(Reason.REFERER_FOREIGN)
+    return True
 
 
 def check_issuer(query: Query, provider: Provider) -> None:

@@ -42,7 +42,9 @@ def open_whole(
     try:
         text = sealer.open(kept, merchant_id, provider, _KEPT_ACCOUNT, "access")
     except Failure as failure:
-        raise failure if failure.reason is not Reason.TOKEN_UNREADABLE else Failure(Reason.TOKEN_LOST) from None
+        raise (
+            failure if failure.reason is not Reason.TOKEN_UNREADABLE else Failure(Reason.TOKEN_LOST)
+        ) from None
     access, refresh, scopes, expires_at, refresh_expires_at, account, details, named = json.loads(text)
     scopes = None if scopes is None else tuple(scopes)
     return TokenSet(access, refresh, scopes, expires_at, refresh_expires_at, account, details), named

@@ -1,0 +1,1 @@
+"""The `mooring` command: sign links, read connections and tokens, look at providers, check settings."""

@@ -1,0 +1,93 @@
+"""The command line: every command and option, apart from the code that runs them.
+
+Nothing heavy is imported here, so that `mooring --help` answers at once.
+"""
+
+import argparse
+from pathlib import Path
+
+from mooring.core.link import MAX_LIFETIME_SECONDS
+
+DEFAULT_TTL_SECONDS = 600
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; the chosen command's name is in `command`."""
+    top = argparse.ArgumentParser(prog="mooring", description="Work with Mooring from the command line.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    _link(_command(commands, "link", "Sign a link and print the address that starts the flow."))
+    _token(_command(commands, "token", "Print a connection's access token, and nothing else."))
+    _connections(_command(commands, "connections", "List connections."))
+    _providers(_command(commands, "providers", "Say what each provider can do."))
+    _project(_command(commands, "check", "Validate mooring.yaml and all descriptors."))
+    return top
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    return command
+
+
+def _stack(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--state-dir", type=Path, help="the stack's folder (default: .local here or above)")
+
+
+def _link(command: argparse.ArgumentParser) -> None:
+    _stack(command)
+    command.add_argument("--provider", required=True, metavar="P", help="the provider to connect")
+    command.add_argument("--merchant", required=True, metavar="M", help="the merchant's id in your product")
+    command.add_argument(
+        "--return-to", required=True, metavar="URL", help="where the browser goes afterwards"
+    )
+    command.add_argument(
+        "--scopes", help="scopes to ask for, separated by commas (default: all enabled ones)"
+    )
+    command.add_argument("--account", help="the account that must be connected, for a reconnect")
+    command.add_argument(
+        "--confirm", action="store_true", help="store the connection only once it is confirmed"
+    )
+    command.add_argument(
+        "--ttl",
+        type=int,
+        default=DEFAULT_TTL_SECONDS,
+        metavar="SECONDS",
+        help=f"life of the link, up to {MAX_LIFETIME_SECONDS} (default: %(default)s)",
+    )
+
+
+def _token(command: argparse.ArgumentParser) -> None:
+    _stack(command)
+    command.add_argument("merchant", metavar="M", help="the merchant's id")
+    command.add_argument("provider", metavar="P", help="the provider's id")
+    command.add_argument(
+        "account", nargs="?", metavar="ACCOUNT", help="the account's id, where there are several"
+    )
+
+
+def _connections(command: argparse.ArgumentParser) -> None:
+    _stack(command)
+    command.add_argument(
+        "merchant", nargs="?", metavar="M", help="a merchant's id (default: all, local stack only)"
+    )
+
+
+def _providers(command: argparse.ArgumentParser) -> None:
+    _project(command)
+    command.add_argument(
+        "provider", nargs="?", metavar="P", help="one provider, with everything known about it"
+    )
+
+
+def _project(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", type=Path, help="the settings file (default: mooring.yaml here or above)"
+    )
+    command.add_argument("--catalog", type=Path, help="the folder of descriptors (default: Mooring's own)")
+    command.add_argument(
+        "--local",
+        action="store_true",
+        help="judge as `make run` does: loopback allowed, with MOORING_PROVIDERS_DIR and MOORING_CONFIG",
+    )

@@ -1,0 +1,64 @@
+"""Finding the local stack: it writes `stack.json` when it is ready and removes it when it stops."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mooring_cli.errors import CommandError
+
+STATE_DIR = ".local"
+NOT_RUNNING = "No local stack is running here. Start it with: make run"
+
+
+class LinkKey(NamedTuple):
+    """The key with which links are signed: path of a PKCS8 PEM file, and its key id."""
+
+    path: Path
+    kid: str
+
+
+class Stack(NamedTuple):
+    """A running local stack. `credentials` (access key id, secret) are dummies that only it accepts."""
+
+    base_url: str
+    aws_endpoint_url: str
+    region: str
+    connections_table: str
+    link_key: LinkKey
+    credentials: tuple[str, str]
+
+
+def find_stack(state_dir: Path | None, start: Path) -> Stack:
+    """The stack of `state_dir`, or of the nearest `.local` folder from `start` upward.
+
+    Raises:
+        CommandError: when none is running there.
+    """
+    folders = [state_dir] if state_dir else [folder / STATE_DIR for folder in (start, *start.parents)]
+    for folder in folders:
+        path = folder / "stack.json"
+        if path.is_file():
+            return _read(path)
+    raise CommandError(NOT_RUNNING)
+
+
+def _read(path: Path) -> Stack:
+    try:
+        return _stack(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CommandError(
+            f"{path} cannot be read. Stop the local stack and start it again: make run"
+        ) from None
+
+
+def _stack(data: Mapping[str, Any]) -> Stack:
+    credentials, key = data["credentials"], data["link_key"]
+    return Stack(
+        base_url=data["base_url"],
+        aws_endpoint_url=data["aws_endpoint_url"],
+        region=data["region"],
+        connections_table=data["tables"]["connections"],
+        link_key=LinkKey(Path(key["path"]), key["kid"]),
+        credentials=(credentials["access_key_id"], credentials["secret_access_key"]),
+    )

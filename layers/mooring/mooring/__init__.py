@@ -1,0 +1,1 @@
+"""Mooring connects merchants' accounts at third-party providers and keeps their tokens alive."""

@@ -1,0 +1,92 @@
+"""The flows table: burned states, one row per link (see `transitions` for its shape)."""
+
+from secrets import token_hex
+from typing import TYPE_CHECKING, cast
+
+from mooring.adapters import transitions
+from mooring.adapters.aws_errors import failing_as
+from mooring.adapters.expressions import Update
+from mooring.adapters.items import Item, binary, flag, mapping, number, text
+from mooring.core.errors import Failure, Reason
+from mooring.core.link import Link
+from mooring.core.ports import Burn, BurnState
+from mooring.core.tokens import SealedField
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_STATES = {
+    transitions.EXCHANGING: BurnState.EXCHANGING,
+    transitions.KEPT: BurnState.KEPT,
+    transitions.DONE: BurnState.DONE,
+    transitions.FAILED: BurnState.FAILED,
+}
+
+
+class DynamoFlows:
+    """Burned states in DynamoDB; each method is one conditional update and no read.
+
+    Args:
+        client: a DynamoDB client.
+        table: name of the flows table.
+    """
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def burn(self, link: Link, state_hash: str, now: int) -> Burn:
+        """Burn a state (`now` in epoch seconds); a loser learns from the old row what became of it.
+
+        Raises:
+            Failure: STORAGE_UNAVAILABLE.
+        """
+        by = token_hex(8)
+        old = self._update(transitions.state_burned(self._table, link, state_hash, now, by))
+        return Burn(BurnState.BURNED, now) if old is None else _left_behind(old, state_hash, by)
+
+    def fail(self, link: Link, state_hash: str, reason: str) -> None:
+        """Note that a flow that was exchanging ended badly; any other is left as it is.
+
+        Raises:
+            Failure: STORAGE_UNAVAILABLE.
+        """
+        self._update(transitions.flow_failed(self._table, link, state_hash, reason))
+
+    def keep(self, link: Link, state_hash: str, kept: SealedField) -> None:
+        """Keep a sealed token set in a flow that is exchanging, or renew the one it keeps.
+
+        Raises:
+            Failure: STORAGE_UNAVAILABLE.
+        """
+        self._update(transitions.flow_kept(self._table, link, state_hash, kept))
+
+    def _update(self, update: Update) -> Item | None:
+        """Write; None when it happened, the old row when its condition refused it."""
+        with failing_as(Reason.STORAGE_UNAVAILABLE):
+            try:
+                self._client.update_item(**update.parameters())
+            except self._client.exceptions.ConditionalCheckFailedException as refused:
+                return cast("Item", refused.response.get("Item", {}))
+        return None
+
+
+def _left_behind(row: Item, state_hash: str, by: str) -> Burn:
+    name = transitions.slot(state_hash)
+    if name not in row:
+        return Burn(BurnState.EXHAUSTED, 0)
+    found = mapping(row, name)
+    state, burned_at = _STATES.get(text(found, "status")), number(found, "at")
+    match state:
+        case BurnState.EXCHANGING if text(found, "by") == by:
+            # Our own update had happened; only its answer was lost, and the client repeated it.
+            return Burn(BurnState.BURNED, burned_at)
+        case BurnState.DONE:
+            return Burn(state, burned_at, text(found, "account"), pending=flag(found, "pending"))
+        case BurnState.KEPT:
+            return Burn(
+                state, burned_at, kept=SealedField(binary(found, "kept_access"), binary(found, "kept_key"))
+            )
+        case None:
+            raise Failure(Reason.INTERNAL, "a burned state has an unknown status")
+    return Burn(state, burned_at)

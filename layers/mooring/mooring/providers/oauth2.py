@@ -1,0 +1,125 @@
+"""The OAuth 2.0 back channel, written once; what is particular to a provider is its descriptor's."""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from urllib.parse import quote, quote_plus, urlencode
+
+from mooring.core.connection import Account
+from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
+from mooring.core.names import DEFAULT_ACCOUNT
+from mooring.core.ports import HttpClient, HttpFault, HttpRequest, HttpResponse
+from mooring.core.provider import Call, Provider
+from mooring.core.tokens import TokenSet
+from mooring.providers.answers import account_at, parse_object, read_token_set
+
+TOKEN_CALL_SECONDS = 10.0
+IDENTITY_CALL_SECONDS = 4.0
+
+
+class OAuth2:
+    """Implements the port `AuthorizationServer` on the port `HttpClient`."""
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+
+    def exchange(
+        self, provider: Provider, code: str, redirect_uri: str, verifier: str, client_secret: str, now: int
+    ) -> TokenSet:
+        """Exchange a code (RFC 6749 4.1.3). One POST, never repeated.
+
+        Raises:
+            TokenCallFailure: with its outcome.
+        """
+        standard = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        if provider.authorize.pkce:
+            standard["code_verifier"] = verifier
+        return read_token_set(self._token_call(provider, standard, client_secret), provider, now)
+
+    def identify(self, provider: Provider, access_token: str, hint: str | None) -> Account:
+        """The account of a token (see the port).
+
+        A hint counts as verified only once the provider accepted the new token for it.
+
+        Raises:
+            Failure: IDENTITY_UNAVAILABLE, ACCOUNT_MISSING.
+        """
+        identity = provider.identity
+        if identity is None:
+            return Account(hint or DEFAULT_ACCOUNT, verified=False)
+        if identity.account is None:
+            return Account(
+                hint or DEFAULT_ACCOUNT, verified=self._confirms(provider, identity.call, access_token, hint)
+            )
+        answer = self._api_call(provider, identity.call, access_token, hint)
+        if answer is None or answer.status >= 500 or answer.status in (401, 408, 425, 429):
+            raise Failure(Reason.IDENTITY_UNAVAILABLE)
+        fields = parse_object(answer.body) if answer.status < 300 else None
+        account = account_at(fields, identity.account) if fields is not None else None
+        if account is None:
+            raise Failure(Reason.ACCOUNT_MISSING)
+        return Account(account, verified=True)
+
+    def _confirms(self, provider: Provider, call: Call, access_token: str, hint: str | None) -> bool:
+        answer = self._api_call(provider, call, access_token, hint)
+        return hint is not None and answer is not None and 200 <= answer.status < 300
+
+    def _token_call(self, provider: Provider, standard: dict[str, str], client_secret: str) -> HttpResponse:
+        leg = provider.token
+        headers = {"accept": "application/json"}
+        if leg.client_authentication == "client_secret_basic":
+            headers["authorization"] = basic_credentials(provider.client_id, client_secret)
+        else:
+            standard |= {"client_id": provider.client_id, "client_secret": client_secret}
+        sent = {leg.parameters[ours]: value for ours, value in standard.items() if ours in leg.parameters}
+        body, headers["content-type"] = _encode({**sent, **leg.extra}, leg.body)
+        request = HttpRequest(
+            "POST", leg.url, headers, body, provider.hosts, local=provider.local, deadline=TOKEN_CALL_SECONDS
+        )
+        try:
+            return self._http.send(request)
+        except HttpFault as fault:
+            raise _fault(fault) from None
+
+    def _api_call(
+        self, provider: Provider, call: Call, access_token: str, account_id: str | None
+    ) -> HttpResponse | None:
+        """One call of the provider's API, the token where the descriptor places it; None for no answer."""
+        url = call.url.replace("{account_id}", quote(account_id or "", safe=""))
+        place, headers = provider.api.token, {"accept": "application/json"}
+        if place.where == "query":
+            url += f"{'&' if '?' in url else '?'}{quote(place.name)}={quote(access_token, safe='')}"
+        else:
+            headers[place.name.lower()] = place.prefix + access_token
+        request = HttpRequest(
+            call.method,
+            url,
+            headers,
+            None,
+            provider.hosts,
+            local=provider.local,
+            deadline=IDENTITY_CALL_SECONDS,
+        )
+        try:
+            return self._http.send(request)
+        except HttpFault:
+            return None
+
+
+def basic_credentials(client_id: str, client_secret: str) -> str:
+    """The `Authorization` value of `client_secret_basic`: both form-encoded first (RFC 6749 2.3.1)."""
+    pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
+    return "Basic " + b64encode(pair.encode("ascii")).decode("ascii")
+
+
+def _encode(fields: Mapping[str, str], body: str) -> tuple[bytes, str]:
+    if body == "json":
+        return json.dumps(fields).encode(), "application/json"
+    return urlencode(fields).encode("ascii"), "application/x-www-form-urlencoded"
+
+
+def _fault(fault: HttpFault) -> TokenCallFailure:
+    """What a call without an answer means: once the request may have left, its fate is unknown."""
+    outcome = Outcome.IN_DOUBT if fault.sent else Outcome.TRANSIENT
+    reasons = {"timeout": Reason.PROVIDER_TIMEOUT, "too_large": Reason.PROVIDER_ANSWER_INVALID}
+    return TokenCallFailure(outcome, reasons.get(fault.kind, Reason.PROVIDER_UNAVAILABLE), fault.kind)

@@ -1,0 +1,279 @@
+"""Creates in the simulated AWS what template.yaml declares, and nothing from any other list.
+
+moto's own CloudFormation leaves out what matters here (key specs, TTL, point-in-time recovery), so each
+resource is created through its service's API. CloudFormation's property names are nearly those of boto3.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local import REGION
+from local.template import ACCOUNT, Intrinsics, Route, TemplateError, routes, translate
+
+CREDENTIALS = ("mooring-local", "mooring-local")
+"""Access key id and secret of the local stack: fixed dummies, good for nothing else."""
+
+NOT_HERE: Mapping[str, str] = {
+    "AWS::ApiGatewayV2::Api": "served by local/gateway.py from the same template",
+    "AWS::ApiGatewayV2::ApiMapping": "there is no domain",
+    "AWS::ApiGatewayV2::DomainName": "there is no domain",
+    "AWS::ApiGatewayV2::Stage": "throttling and access logs are API Gateway's",
+    "AWS::IAM::Role": "nobody evaluates policies here; tests read them from the template",
+    "AWS::Lambda::Function": "runs in local/runtime.py",
+    "AWS::Lambda::LayerVersion": "its staged folder is on the functions' module path",
+    "AWS::Lambda::Permission": "nobody evaluates policies here",
+    "AWS::Logs::LogGroup": "functions log to files in the state folder",
+}
+"""Resource types that have no meaning on one machine, each with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function as the template declares it, resolved.
+
+    Attributes:
+        logical_id: its name in the template.
+        name: its code folder's name, for example `authorize`.
+        handler: `module.function`.
+        environment: its variables.
+        timeout_seconds: its time limit.
+        memory_mb: its memory.
+    """
+
+    logical_id: str
+    name: str
+    handler: str
+    environment: dict[str, str]
+    timeout_seconds: int
+    memory_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What the template became.
+
+    Attributes:
+        tables: physical table name by logical id.
+        queues: URL by queue name.
+        keys: key ARN by logical id.
+        functions: every function of the template.
+        routes: every route of the HTTP API.
+        left_out: logical ids that were not created, with the reason.
+    """
+
+    tables: dict[str, str] = field(default_factory=dict)
+    queues: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    functions: list[Function] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    ref: str
+    attributes: Mapping[str, str]
+
+
+def client(service: str, endpoint_url: str) -> Any:
+    """A boto3 client of the simulated AWS."""
+    # A session of its own: boto3's default one is shared, and its creation is not safe between threads.
+    session = boto3.session.Session(*CREDENTIALS, region_name=REGION)
+    settings = Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=30, proxies={})
+    return session.client(service, endpoint_url=endpoint_url, config=settings)  # type: ignore[call-overload]
+
+
+def provision(template: Path, *, endpoint_url: str, parameters: Mapping[str, str]) -> Provisioned:
+    """Create every resource of the template.
+
+    Args:
+        template: template.yaml.
+        endpoint_url: the simulated AWS, fresh.
+        parameters: the template's parameters.
+
+    Raises:
+        TemplateError: the template asks for something that cannot be made here; named.
+    """
+    translated = translate(template, parameters)
+    return _Provisioner(translated, parameters, endpoint_url).run()
+
+
+class _Provisioner:
+    """Creates resources in the order in which they need each other."""
+
+    def __init__(
+        self, translated: Mapping[str, Any], parameters: Mapping[str, str], endpoint_url: str
+    ) -> None:
+        self._template = translated
+        self._endpoint_url = endpoint_url
+        self._clients: dict[str, Any] = {}
+        self._made: dict[str, _Resource | None] = {}
+        self._result = Provisioned(routes=routes(translated))
+        self._intrinsics = Intrinsics(translated, parameters, ref=self._ref, attribute=self._attribute)
+        self._makers: dict[str, Callable[[str, dict[str, Any]], _Resource]] = {
+            "AWS::DynamoDB::Table": self._table,
+            "AWS::KMS::Alias": self._alias,
+            "AWS::KMS::Key": self._key,
+            "AWS::SQS::Queue": self._queue,
+        }
+
+    def run(self) -> Provisioned:
+        for name, resource in self._template["Resources"].items():
+            condition = resource.get("Condition")
+            if condition and not self._intrinsics.condition(condition):
+                self._result.left_out[name] = f"condition {condition} does not hold"
+                continue
+            self._make(name)
+            if resource["Type"] == "AWS::Lambda::Function":
+                self._result.functions.append(self._function(name, resource["Properties"]))
+        return self._result
+
+    def _ref(self, name: str) -> str:
+        return self._make(name).ref
+
+    def _attribute(self, name: str, attribute: str) -> str:
+        attributes = self._make(name).attributes
+        if attribute not in attributes:
+            raise TemplateError(f"the local stack does not know the attribute {name}.{attribute}")
+        return attributes[attribute]
+
+    def _make(self, name: str) -> _Resource:
+        if name in self._made:
+            made = self._made[name]
+            if made is None:
+                raise TemplateError(f"{name} needs itself, directly or through others")
+            return made
+        if name not in self._template["Resources"]:
+            raise TemplateError(f"{name} is neither a parameter nor a resource")
+        self._made[name] = None
+        resource = self._template["Resources"][name]
+        kind = resource["Type"]
+        if kind in NOT_HERE:
+            self._result.left_out[name] = NOT_HERE[kind]
+            made = self._stand_in(name, kind, resource.get("Properties", {}))
+        elif kind in self._makers:
+            made = self._makers[kind](name, self._intrinsics.resolve(resource.get("Properties", {})))
+        else:
+            raise TemplateError(
+                f"{name}: the local stack cannot make a {kind}; teach it to local/provision.py, or list "
+                f"the type in NOT_HERE with the reason why one machine does not need it"
+            )
+        self._made[name] = made
+        return made
+
+    def _stand_in(self, name: str, kind: str, properties: Mapping[str, Any]) -> _Resource:
+        """Names for what is not created, so that references to it resolve; nobody here looks them up."""
+        own_name = {
+            "AWS::IAM::Role": "RoleName",
+            "AWS::Lambda::Function": "FunctionName",
+            "AWS::Logs::LogGroup": "LogGroupName",
+        }
+        ref = str(self._intrinsics.resolve(properties.get(own_name.get(kind, ""), name)))
+        arns = {
+            "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{ref}",
+            "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{ref}",
+            "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{ref}:*",
+        }
+        return _Resource(ref, {"Arn": arns[kind]} if kind in arns else {})
+
+    def _function(self, name: str, properties: Mapping[str, Any]) -> Function:
+        resolved = self._intrinsics.resolve(
+            {
+                key: properties[key]
+                for key in ("Code", "Handler", "Timeout", "MemorySize")
+                if key in properties
+            }
+        )
+        variables = self._intrinsics.resolve(properties.get("Environment", {}).get("Variables", {}))
+        return Function(
+            logical_id=name,
+            name=str(resolved["Code"]["S3Key"]).rstrip("/").rpartition("/")[2],
+            handler=resolved["Handler"],
+            environment={key: str(value) for key, value in variables.items()},
+            timeout_seconds=int(resolved.get("Timeout", 3)),
+            memory_mb=int(resolved.get("MemorySize", 128)),
+        )
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = client(service, self._endpoint_url)
+        return self._clients[service]
+
+    def _table(self, name: str, properties: dict[str, Any]) -> _Resource:
+        dynamodb = self._client("dynamodb")
+        ttl = properties.pop("TimeToLiveSpecification", None)
+        recovery = properties.pop("PointInTimeRecoverySpecification", None)
+        if stream := properties.get("StreamSpecification"):
+            stream["StreamEnabled"] = True
+        if encryption := properties.get("SSESpecification"):
+            encryption["Enabled"] = encryption.pop("SSEEnabled")
+        properties.setdefault("TableName", f"mooring-local-{name}")
+        table = _call(name, dynamodb.create_table, properties)["TableDescription"]
+        if ttl:
+            _call(
+                name,
+                dynamodb.update_time_to_live,
+                {"TableName": table["TableName"], "TimeToLiveSpecification": ttl},
+            )
+        if recovery:
+            _call(
+                name,
+                dynamodb.update_continuous_backups,
+                {"TableName": table["TableName"], "PointInTimeRecoverySpecification": recovery},
+            )
+        self._result.tables[name] = table["TableName"]
+        arns = {"Arn": table["TableArn"], "StreamArn": table.get("LatestStreamArn")}
+        return _Resource(table["TableName"], {key: arn for key, arn in arns.items() if arn})
+
+    def _key(self, name: str, properties: dict[str, Any]) -> _Resource:
+        kms = self._client("kms")
+        rotate = properties.pop("EnableKeyRotation", False)
+        # Says how long a key lives on after the stack is gone; this one goes with its process.
+        properties.pop("PendingWindowInDays", None)
+        if policy := properties.pop("KeyPolicy", None):
+            properties["Policy"] = json.dumps(policy)
+        if tags := properties.pop("Tags", None):
+            properties["Tags"] = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags]
+        key = _call(name, kms.create_key, properties)["KeyMetadata"]
+        if rotate:
+            _call(name, kms.enable_key_rotation, {"KeyId": key["KeyId"]})
+        self._result.keys[name] = key["Arn"]
+        return _Resource(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]})
+
+    def _alias(self, name: str, properties: dict[str, Any]) -> _Resource:
+        _call(name, self._client("kms").create_alias, properties)
+        return _Resource(properties["AliasName"], {})
+
+    def _queue(self, name: str, properties: dict[str, Any]) -> _Resource:
+        sqs = self._client("sqs")
+        queue_name = properties.pop("QueueName", f"mooring-local-{name}")
+        tags = {tag["Key"]: tag["Value"] for tag in properties.pop("Tags", [])}
+        attributes = {key: _attribute_text(value) for key, value in properties.items()}
+        given = {"QueueName": queue_name, "Attributes": attributes, "tags": tags}
+        url = _call(name, sqs.create_queue, given)["QueueUrl"]
+        wanted = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
+        arn = _call(name, sqs.get_queue_attributes, wanted)["Attributes"]["QueueArn"]
+        self._result.queues[queue_name] = url
+        return _Resource(url, {"Arn": arn, "QueueName": queue_name, "QueueUrl": url})
+
+
+def _call(name: str, operation: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return operation(**parameters)
+    except (BotoCoreError, ClientError) as error:
+        # A property that boto3 does not take under the same name ends here as well.
+        raise TemplateError(f"{name}: {' '.join(str(error).split())}") from error
+
+
+def _attribute_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,69 @@
+"""The AWS clients of a process."""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from mooring.adapters.aws import ATTEMPTS, Aws
+from mooring.adapters.aws_errors import failing_as
+from mooring.adapters.ssm import ParameterSecrets
+from mooring.core.errors import Failure, Reason
+from tests.contract.aws_server import REGION, AwsServer
+
+CANARY = "canary-secret-5d21"
+
+
+@pytest.fixture
+def clients(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    clients = Aws(REGION)
+    yield clients
+    clients.close()
+
+
+def test_a_client_is_made_once_however_many_ask(clients: Aws) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: clients.dynamodb(), range(8)))
+    assert len({id(client) for client in found}) == 1
+
+
+def test_each_service_has_its_own(clients: Aws) -> None:
+    made = [clients.dynamodb(), clients.kms(), clients.ssm(), clients.sqs()]
+    names = [client.meta.service_model.service_name for client in made]
+    assert names == ["dynamodb", "kms", "ssm", "sqs"]
+
+
+def test_no_call_can_use_up_a_flow(clients: Aws) -> None:
+    config: Any = clients.dynamodb().meta.config
+    assert config.retries == {"mode": "standard", "total_max_attempts": ATTEMPTS}
+    # One second more for the pause between the attempts.
+    assert (config.connect_timeout + config.read_timeout) * ATTEMPTS + 1 <= 7
+
+
+def test_calls_name_us(clients: Aws) -> None:
+    config: Any = clients.kms().meta.config
+    assert config.user_agent_extra == "mooring"
+
+
+def test_nothing_of_a_secret_is_logged_at_debug(
+    clients: Aws, aws: AwsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = "/mooring/test/logged/client_secret"
+    aws.ssm().put_parameter(Name=name, Value=CANARY, Type="SecureString", Overwrite=True)
+    with caplog.at_level(logging.DEBUG):
+        secret = ParameterSecrets(clients.ssm(), "test", lambda: 0.0, lambda: 0.0).client_secret("logged")
+    assert secret == CANARY
+    assert CANARY not in caplog.text
+
+
+def test_an_error_that_aws_never_saw_is_told_by_its_class(clients: Aws) -> None:
+    with pytest.raises(Failure) as caught, failing_as(Reason.STORAGE_UNAVAILABLE):
+        clients.dynamodb().list_tables(Limit="many")  # type: ignore[arg-type]
+    assert str(caught.value) == "storage_unavailable: ParamValidationError"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__

@@ -1,0 +1,89 @@
+"""How long a client secret is remembered."""
+
+import pytest
+
+from mooring.adapters.ssm import KEEP_SECONDS, RETRY_SECONDS, ParameterSecrets
+from mooring.core.errors import Failure
+from tests.contract.aws_server import AwsServer, Fault
+from tests.fakes.clock import FakeClock
+
+
+class Setting:
+    """A store with one secret in it, named after the test."""
+
+    def __init__(self, aws: AwsServer, provider: str, jitter: float = 0.5) -> None:
+        self._aws = aws
+        self._provider = provider
+        self.clock = FakeClock()
+        self.secrets = ParameterSecrets(aws.ssm(), "dev", self.clock, lambda: jitter)
+        self.store("old")
+
+    def store(self, value: str) -> None:
+        name = f"/mooring/dev/{self._provider}/client_secret"
+        self._aws.ssm().put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+
+    def read(self) -> str:
+        return self.secrets.client_secret(self._provider)
+
+    def asked(self) -> int:
+        return len(self._aws.asked("GetParameter"))
+
+
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 300), (0.5, 600), (1.0, 900)])
+def test_a_secret_lives_five_to_fifteen_minutes(aws: AwsServer, jitter: float, seconds: int) -> None:
+    setting = Setting(aws, f"jitter-{seconds}", jitter)
+    setting.read()
+    setting.store("new")
+    setting.clock.advance(seconds - 1)
+    assert setting.read() == "old"
+    setting.clock.advance(1)
+    assert setting.read() == "new"
+
+
+def test_an_outage_is_not_asked_about_at_every_read(aws: AwsServer) -> None:
+    setting = Setting(aws, "outage")
+    setting.read()
+    setting.store("new")
+    setting.clock.advance(KEEP_SECONDS[1])
+    with aws.out("GetParameter", "InternalServerError", 500):
+        before = setting.asked()
+        assert [setting.read() for _ in range(5)] == ["old"] * 5
+        assert setting.asked() == before + 1
+        setting.clock.advance(RETRY_SECONDS)
+        assert setting.read() == "old"
+        assert setting.asked() == before + 2
+    setting.clock.advance(RETRY_SECONDS)
+    assert setting.read() == "new"
+
+
+def test_a_clock_that_is_set_back_lengthens_no_life(aws: AwsServer) -> None:
+    setting = Setting(aws, "set-back")
+    setting.read()
+    setting.store("new")
+    setting.clock.advance(-7_200)
+    assert setting.read() == "new"
+
+
+def test_a_missing_secret_is_named_so_that_it_can_be_made(aws: AwsServer) -> None:
+    setting = Setting(aws, "named")
+    with pytest.raises(Failure) as caught:
+        setting.secrets.client_secret("absent")
+    assert "/mooring/dev/absent/client_secret" in caught.value.detail
+    assert "create it as a SecureString" in caught.value.detail
+
+
+def test_a_failure_names_the_code_and_nothing_else(aws: AwsServer) -> None:
+    setting = Setting(aws, "denied")
+    with aws.failing(Fault("GetParameter", "AccessDeniedException")), pytest.raises(Failure) as caught:
+        setting.read()
+    assert str(caught.value) == "secret_unavailable: AccessDeniedException"
+    assert caught.value.__suppress_context__
+
+
+def test_it_is_decrypted_on_the_way(aws: AwsServer) -> None:
+    setting = Setting(aws, "decrypted")
+    setting.read()
+    assert aws.asked("GetParameter")[-1] == {
+        "Name": "/mooring/dev/decrypted/client_secret",
+        "WithDecryption": True,
+    }

@@ -1,0 +1,214 @@
+"""What stands in the tables after each transition: `docs/table.md` as a test."""
+
+from typing import Any
+
+import pytest
+
+from mooring.adapters.dynamodb_connections import DynamoConnections
+from mooring.adapters.dynamodb_flows import DynamoFlows
+from mooring.core.connection import NewConnection
+from mooring.core.link import Link
+from mooring.core.schedule import due_shard
+from tests.contract.aws_server import CONNECTIONS, FLOWS, AwsServer
+from tests.contract.samples import BARE, NOW, a_link, a_state, exchange, sealed
+
+
+class Tables:
+    """Both adapters, and the rows as they lie."""
+
+    def __init__(self, aws: AwsServer) -> None:
+        self.client = aws.dynamodb()
+        self.flows = DynamoFlows(self.client, FLOWS)
+        self.connections = DynamoConnections(self.client, CONNECTIONS, FLOWS)
+
+    def connect(self, link: Link, new: NewConnection) -> str:
+        state = a_state()
+        self.flows.burn(link, state, new.burned_at)
+        self.connections.connect(new, link, state)
+        return state
+
+    def connection(self, merchant_id: str, connection: str) -> dict[str, Any]:
+        key = {"merchant_id": {"S": merchant_id}, "connection": {"S": connection}}
+        return dict(self.client.get_item(TableName=CONNECTIONS, Key=key).get("Item", {}))
+
+    def flow(self, pk: str) -> dict[str, Any]:
+        return dict(self.client.get_item(TableName=FLOWS, Key={"pk": {"S": pk}}).get("Item", {}))
+
+
+@pytest.fixture
+def tables(aws: AwsServer) -> Tables:
+    return Tables(aws)
+
+
+def test_a_burned_state(tables: Tables) -> None:
+    link, state = a_link(), a_state()
+    tables.flows.burn(link, state, NOW)
+    row = tables.flow(f"link#{link.merchant_id}#{link.jti}")
+    by = row[f"s_{state}"]["M"].pop("by")
+    assert row == {
+        "pk": {"S": f"link#{link.merchant_id}#{link.jti}"},
+        "states": {"SS": [state]},
+        f"s_{state}": {"M": {"status": {"S": "exchanging"}, "at": {"N": str(NOW)}}},
+        "expires_at": {"N": str(link.expires_at + 600 + 86_400)},
+    }
+    assert len(by["S"]) == 16
+
+
+def test_a_failed_flow(tables: Tables) -> None:
+    link, state = a_link(), a_state()
+    tables.flows.burn(link, state, NOW)
+    tables.flows.fail(link, state, "grant_refused")
+    found = tables.flow(f"link#{link.merchant_id}#{link.jti}")[f"s_{state}"]["M"]
+    assert (found["status"], found["reason"]) == ({"S": "failed"}, {"S": "grant_refused"})
+
+
+def test_a_flow_that_kept_its_tokens_and_then_ended(tables: Tables) -> None:
+    link, state = a_link(), a_state()
+    tables.flows.burn(link, state, NOW)
+    tables.flows.keep(link, state, sealed("kept"))
+    kept = tables.flow(f"link#{link.merchant_id}#{link.jti}")[f"s_{state}"]["M"]
+    assert (kept["kept_access"]["B"], kept["kept_key"]["B"]) == sealed("kept")
+    tables.connections.connect(exchange(link), link, state)
+    done = tables.flow(f"link#{link.merchant_id}#{link.jti}")[f"s_{state}"]["M"]
+    assert set(done) == {"status", "at", "by", "account", "pending"}
+    assert (done["status"], done["account"], done["pending"]) == (
+        {"S": "done"},
+        {"S": "shop-1"},
+        {"BOOL": False},
+    )
+
+
+def test_a_connection_with_everything(tables: Tables) -> None:
+    link = a_link()
+    tables.connect(link, exchange(link))
+    assert tables.connection(link.merchant_id, "prov-a#shop-1") == {
+        "merchant_id": {"S": link.merchant_id},
+        "connection": {"S": "prov-a#shop-1"},
+        "status": {"S": "active"},
+        "generation": {"N": "1"},
+        "version": {"N": "1"},
+        "access": {"B": sealed("access").ciphertext},
+        "access_key": {"B": sealed("access").wrapped_key},
+        "refresh": {"B": sealed("refresh").ciphertext},
+        "refresh_key": {"B": sealed("refresh").wrapped_key},
+        "scopes": {"L": [{"S": "read"}, {"S": "write"}]},
+        "expires_at": {"N": str(NOW + 3_600)},
+        "refresh_expires_at": {"N": str(NOW + 86_400)},
+        "connected_at": {"N": str(NOW + 2)},
+        "updated_at": {"N": str(NOW + 2)},
+        "unauthorized_count": {"N": "0"},
+        "account_verified": {"BOOL": True},
+        "details": {"M": {"app_key": {"S": "k-1"}}},
+        "due_shard": {"S": due_shard("prov-a", link.merchant_id, "shop-1")},
+        "due_at": {"N": str(NOW + 2_700)},
+    }
+
+
+def test_a_reconnect_owes_nothing_to_the_generation_before(tables: Tables) -> None:
+    link = a_link()
+    tables.connect(link, exchange(link))
+    left = ["lease_owner", "attempt_id", "last_error", "previous_refresh", "previous_refresh_key"]
+    numbers = ["lease_until", "attempt_at", "unauthorized_count"]
+    sets = [f"{name} = :text" for name in left] + [f"{name} = :number" for name in numbers]
+    key = {"merchant_id": {"S": link.merchant_id}, "connection": {"S": "prov-a#shop-1"}}
+    tables.client.update_item(
+        TableName=CONNECTIONS,
+        Key=key,
+        UpdateExpression=f"SET {', '.join(sets)}, #status = :status",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={
+            ":text": {"S": "old"},
+            ":number": {"N": "2"},
+            ":status": {"S": "disconnected"},
+        },
+    )
+    tables.connect(link, exchange(link, tokens=BARE, at=NOW + 60))
+    row = tables.connection(link.merchant_id, "prov-a#shop-1")
+    assert set(row) == {
+        "merchant_id",
+        "connection",
+        "status",
+        "generation",
+        "version",
+        "access",
+        "access_key",
+        "scopes",
+        "connected_at",
+        "updated_at",
+        "unauthorized_count",
+        "account_verified",
+        "details",
+    }
+    assert (row["status"], row["generation"], row["version"]) == ({"S": "active"}, {"N": "2"}, {"N": "2"})
+    assert row["unauthorized_count"] == {"N": "0"}
+
+
+def test_the_version_goes_on_where_it_stood(tables: Tables) -> None:
+    link = a_link()
+    tables.connect(link, exchange(link))
+    tables.client.update_item(
+        TableName=CONNECTIONS,
+        Key={"merchant_id": {"S": link.merchant_id}, "connection": {"S": "prov-a#shop-1"}},
+        UpdateExpression="SET version = :seven",
+        ExpressionAttributeValues={":seven": {"N": "7"}},
+    )
+    tables.connect(link, exchange(link))
+    row = tables.connection(link.merchant_id, "prov-a#shop-1")
+    assert (row["generation"], row["version"]) == ({"N": "2"}, {"N": "8"})
+
+
+def test_only_what_is_due_lies_in_the_index(tables: Tables) -> None:
+    link = a_link()
+    tables.connect(link, exchange(link, "with-refresh"))
+    tables.connect(link, exchange(link, "without", BARE))
+    found = tables.client.scan(TableName=CONNECTIONS, IndexName="due")["Items"]
+    mine = [row for row in found if row["merchant_id"]["S"] == link.merchant_id]
+    assert [row["connection"]["S"] for row in mine] == ["prov-a#with-refresh"]
+    assert set(mine[0]) == {"merchant_id", "connection", "due_shard", "due_at"}
+
+
+def test_a_pointer_holds_nothing_but_its_two_ends(tables: Tables) -> None:
+    link = a_link()
+    tables.connect(link, exchange(link, f"shop-{link.jti}"))
+    account = f"@account#prov-a#shop-{link.jti}"
+    assert tables.connection(account, link.merchant_id) == {
+        "merchant_id": {"S": account},
+        "connection": {"S": link.merchant_id},
+    }
+
+
+def test_a_connection_that_waits_for_its_confirmation(tables: Tables) -> None:
+    link = a_link()
+    confirmation = f"c-{link.jti}"
+    tables.connect(link, exchange(link, tokens=BARE, confirmation=confirmation))
+    assert tables.connection(link.merchant_id, "prov-a#shop-1") == {}
+    assert tables.connection(link.merchant_id, f"@pending#{confirmation}") == {
+        "merchant_id": {"S": link.merchant_id},
+        "connection": {"S": f"@pending#{confirmation}"},
+        "status": {"S": "pending_confirmation"},
+        "provider": {"S": "prov-a"},
+        "account_id": {"S": "shop-1"},
+        "access": {"B": sealed("bare").ciphertext},
+        "access_key": {"B": sealed("bare").wrapped_key},
+        "scopes": {"L": []},
+        "connected_at": {"N": str(NOW + 2)},
+        "updated_at": {"N": str(NOW + 2)},
+        "burned_at": {"N": str(NOW)},
+        "pending_until": {"N": str(NOW + 2 + 86_400)},
+        "account_verified": {"BOOL": True},
+        "details": {"M": {}},
+    }
+    assert tables.flow(f"confirmation#{confirmation}") == {
+        "pk": {"S": f"confirmation#{confirmation}"},
+        "merchant_id": {"S": link.merchant_id},
+        "connection": {"S": "prov-a#shop-1"},
+        "expires_at": {"N": str(NOW + 2 + 86_400)},
+    }
+
+
+def test_a_connection_that_waits_is_never_due(tables: Tables) -> None:
+    link = a_link()
+    tables.connect(link, exchange(link, confirmation=f"c-{link.jti}"))
+    row = tables.connection(link.merchant_id, f"@pending#c-{link.jti}")
+    assert "refresh" in row
+    assert not {"due_at", "due_shard"} & set(row)

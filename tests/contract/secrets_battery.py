@@ -1,0 +1,101 @@
+"""What every implementation of the secrets port must do."""
+
+from typing import Protocol
+
+import pytest
+
+from mooring.core.errors import Failure, Reason
+from mooring.core.ports import Secrets
+
+
+class Store(Protocol):
+    """The port, and the store behind it."""
+
+    @property
+    def secrets(self) -> Secrets:
+        """The port."""
+
+    def put(self, provider: str, value: str) -> None:
+        """Store a secret."""
+
+    def delete(self, provider: str) -> None:
+        """Take it away again."""
+
+    def fail(self) -> None:
+        """Let the store be unreachable from now on."""
+
+
+def unavailable(secrets: Secrets, provider: str) -> bool:
+    with pytest.raises(Failure) as caught:
+        secrets.client_secret(provider)
+    return caught.value.reason is Reason.SECRET_UNAVAILABLE
+
+
+class SecretsBattery:
+    """Inherit it, and give the fixture `store`; each test names a provider of its own."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        raise NotImplementedError
+
+    def test_a_secret_is_what_was_stored(self, store: Store) -> None:
+        store.put("stored", " a+b/c= ")
+        assert store.secrets.client_secret("stored") == " a+b/c= "
+
+    def test_providers_have_their_own(self, store: Store) -> None:
+        store.put("one", "secret-1")
+        store.put("two", "secret-2")
+        assert store.secrets.client_secret("one") == "secret-1"
+        assert store.secrets.client_secret("two") == "secret-2"
+
+    def test_a_secret_that_nobody_stored_is_unavailable(self, store: Store) -> None:
+        assert unavailable(store.secrets, "nobody")
+
+    @pytest.mark.parametrize("value", [" ", "\n"])
+    def test_a_blank_secret_is_none(self, store: Store, value: str) -> None:
+        store.put("blank", value)
+        assert unavailable(store.secrets, "blank")
+
+    def test_a_secret_stored_late_is_found_at_once(self, store: Store) -> None:
+        assert unavailable(store.secrets, "late")
+        store.put("late", "now-it-is-there")
+        assert store.secrets.client_secret("late") == "now-it-is-there"
+
+    def test_a_secret_is_remembered(self, store: Store) -> None:
+        store.put("remembered", "old")
+        store.secrets.client_secret("remembered")
+        store.put("remembered", "new")
+        assert store.secrets.client_secret("remembered") == "old"
+
+    def test_a_forgotten_secret_is_asked_for_again(self, store: Store) -> None:
+        store.put("forgotten", "old")
+        store.secrets.client_secret("forgotten")
+        store.put("forgotten", "new")
+        store.secrets.forget("forgotten")
+        assert store.secrets.client_secret("forgotten") == "new"
+
+    def test_forgetting_what_was_never_known_is_harmless(self, store: Store) -> None:
+        store.put("unknown", "value")
+        store.secrets.forget("unknown")
+        assert store.secrets.client_secret("unknown") == "value"
+
+    def test_an_outage_leaves_the_old_secret(self, store: Store) -> None:
+        store.put("stale", "old")
+        store.secrets.client_secret("stale")
+        store.fail()
+        store.secrets.forget("stale")
+        assert store.secrets.client_secret("stale") == "old"
+
+    def test_an_outage_without_an_old_secret_is_a_failure(self, store: Store) -> None:
+        store.put("unread", "value")
+        store.fail()
+        assert unavailable(store.secrets, "unread")
+
+    def test_a_secret_that_was_taken_away_is_not_used_on(self, store: Store) -> None:
+        store.put("revoked", "old")
+        store.secrets.client_secret("revoked")
+        store.delete("revoked")
+        store.secrets.forget("revoked")
+        assert unavailable(store.secrets, "revoked")
+        store.fail()
+        assert unavailable(store.secrets, "revoked")

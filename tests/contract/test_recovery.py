@@ -1,0 +1,57 @@
+"""The recovery battery, on the fake and on SQS."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mooring.adapters.sqs import SqsRecoveryQueue, parse
+from mooring.core.connection import NewConnection
+from mooring.core.errors import Failure, Reason
+from tests.contract.aws_server import AwsServer, Fault
+from tests.contract.recovery_battery import Queue, RecoveryBattery
+from tests.fakes.recovery import FakeRecoveryQueue
+
+
+class FakeQueue:
+    """A queue in memory."""
+
+    def __init__(self) -> None:
+        self.recovery = FakeRecoveryQueue()
+
+    def take(self) -> tuple[NewConnection, str, str, str]:
+        new, link, state_hash = self.recovery.messages.pop(0)
+        return new, link.merchant_id, link.jti, state_hash
+
+    def fail(self) -> None:
+        self.recovery.broken["put"] = Failure(Reason.STORAGE_UNAVAILABLE)
+
+
+class SqsQueue:
+    """A queue in SQS."""
+
+    def __init__(self, aws: AwsServer) -> None:
+        self._aws = aws
+        self._url = aws.sqs().create_queue(QueueName="recovery")["QueueUrl"]
+        self.recovery = SqsRecoveryQueue(aws.sqs(), self._url)
+
+    def take(self) -> tuple[NewConnection, str, str, str]:
+        message = self._aws.sqs().receive_message(QueueUrl=self._url)["Messages"][0]
+        self._aws.sqs().delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        found = parse(message["Body"])
+        return found.new, found.link.merchant_id, found.link.jti, found.state_hash
+
+    def fail(self) -> None:
+        self._aws.faults = [Fault("SendMessage", "KmsThrottled")]
+
+
+class TestFakeRecoveryQueue(RecoveryBattery):
+    @pytest.fixture
+    def queue(self) -> Queue:
+        return FakeQueue()
+
+
+class TestSqsRecoveryQueue(RecoveryBattery):
+    @pytest.fixture
+    def queue(self, aws: AwsServer) -> Iterator[Queue]:
+        with aws.failing():
+            yield SqsQueue(aws)

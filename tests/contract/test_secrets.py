@@ -1,0 +1,61 @@
+"""The secrets battery, on the fake and on the parameter store."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mooring.adapters.ssm import ParameterSecrets
+from tests.contract.aws_server import AwsServer, Fault
+from tests.contract.secrets_battery import SecretsBattery, Store
+from tests.fakes.clock import FakeClock
+from tests.fakes.secrets import FakeSecrets
+
+
+class FakeStore:
+    """Secrets in memory."""
+
+    def __init__(self) -> None:
+        self.secrets = FakeSecrets()
+
+    def put(self, provider: str, value: str) -> None:
+        self.secrets.values[provider] = value
+
+    def delete(self, provider: str) -> None:
+        del self.secrets.values[provider]
+
+    def fail(self) -> None:
+        self.secrets.outage = True
+
+
+class SsmStore:
+    """Secrets in the parameter store."""
+
+    def __init__(self, aws: AwsServer) -> None:
+        self._aws = aws
+        self.secrets = ParameterSecrets(aws.ssm(), "test", FakeClock(), lambda: 0.5)
+
+    def put(self, provider: str, value: str) -> None:
+        self._aws.ssm().put_parameter(Name=_name(provider), Value=value, Type="SecureString", Overwrite=True)
+
+    def delete(self, provider: str) -> None:
+        self._aws.ssm().delete_parameter(Name=_name(provider))
+
+    def fail(self) -> None:
+        self._aws.faults = [Fault("GetParameter", "ThrottlingException")] * 10
+
+
+def _name(provider: str) -> str:
+    return f"/mooring/test/{provider}/client_secret"
+
+
+class TestFakeSecrets(SecretsBattery):
+    @pytest.fixture
+    def store(self) -> Store:
+        return FakeStore()
+
+
+class TestParameterSecrets(SecretsBattery):
+    @pytest.fixture
+    def store(self, aws: AwsServer) -> Iterator[Store]:
+        with aws.failing():
+            yield SsmStore(aws)

@@ -1,0 +1,279 @@
+"""The whole local stack as a user starts it, in a process of its own, beside a foreign authorization server."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+import jwt
+import requests
+from botocore.config import Config
+
+from local.processes import free_port
+from tests.e2e.foreign.process import CLIENT_ID, CLIENT_SECRET, ForeignServer, descriptor
+from tests.support import ROOT
+
+PROVIDERS = ("notifyvisitors", "yotpo", "xeno", "whatconverts")
+FOREIGN = ("acme", "acme-two")
+PRODUCT = "http://127.0.0.1:4000"
+"""Origin of a product that only has to be an allowed place to return to."""
+RETURN_TO = f"{PRODUCT}/settings?tab=apps#list"
+READY_SECONDS = 110
+STOP_SECONDS = 20
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What a user's shell would hand to the stack; nothing of this test run leaks in."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "PYTHONUNBUFFERED": "1", **more}
+
+
+def command(state_dir: Path, *more: str) -> list[str]:
+    """`python -m local` with this state folder."""
+    return [sys.executable, "-m", "local", "--state-dir", str(state_dir), *more]
+
+
+def session_members(session: int) -> list[str]:
+    """Every live process of a terminal session: its id and name."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            head, _, rest = stat.read_text().rpartition(")")
+            state, _, _, its_session, *_ = rest.split()
+            if int(its_session) == session and state != "Z":
+                found.append(head.replace("(", ""))
+    return found
+
+
+class RunningStack:
+    """A stack on a port of its own, with secrets that cannot be mistaken for anything else.
+
+    Args:
+        folder: an empty folder for everything it writes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.state_dir = folder / "state"
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.secrets = {provider: f"canary-{provider}-{secrets.token_hex(12)}" for provider in PROVIDERS}
+        self.secrets |= dict.fromkeys(FOREIGN, CLIENT_SECRET)
+        self.foreign = ForeignServer(folder, [f"{self.base_url}/callback/{name}" for name in FOREIGN])
+        self.output = folder / "output.txt"
+        self._clients: dict[str, Any] = {}
+        settings = self._write_settings(folder)
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                command(self.state_dir, "--port", str(self.port)),
+                cwd=ROOT,
+                env=environment(**settings),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        """Return when everything answers.
+
+        Raises:
+            AssertionError: it does not; with what the stack printed.
+        """
+        self.foreign.wait()
+        path = self.state_dir / "stack.json"
+        deadline = time.monotonic() + READY_SECONDS
+        while not path.exists():
+            said = f"the stack is not ready; it said:\n{self.output.read_text()}"
+            assert self.process.poll() is None and time.monotonic() < deadline, said
+            time.sleep(0.1)
+        self.info: dict[str, Any] = json.loads(path.read_text())
+        self.demo_url: str = self.info["demo_url"]
+
+    def stop(self) -> None:
+        """Ctrl-C, as a user ends it.
+
+        Raises:
+            AssertionError: it does not end, or leaves a process behind.
+        """
+        self.foreign.stop()
+        for client in self._clients.values():
+            client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(STOP_SECONDS)
+        finally:
+            left = session_members(self.process.pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        assert left == [], "the stack left processes behind"
+
+    def simulator(self, provider: str) -> "Simulator":
+        """The test controls of a simulated provider."""
+        return Simulator(self.info["providers"][provider])
+
+    def link(self, provider: str, merchant: str, /, **changes: Any) -> str:
+        """The address that starts a flow, signed as a product would; `changes` replace claims."""
+        return f"{self.base_url}/authorize/{provider}?link={self.sign(self.claims(provider, merchant, **changes))}"
+
+    def claims(self, provider: str, merchant: str, /, **changes: Any) -> dict[str, Any]:
+        """The claims of a good link, with changes; None takes a claim out."""
+        now = int(time.time())
+        claims = {
+            "aud": self.base_url,
+            "sub": merchant,
+            "use": "connect",
+            "provider": provider,
+            "return_to": RETURN_TO,
+            "iat": now,
+            "exp": now + 300,
+            "jti": secrets.token_urlsafe(12),
+            **changes,
+        }
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def sign(self, claims: dict[str, Any], **headers: str) -> str:
+        """A signed link."""
+        key = self.link_key_path.read_bytes()
+        return jwt.encode(
+            claims, key, algorithm="EdDSA", headers={"kid": self.info["link_key"]["kid"], **headers}
+        )
+
+    @property
+    def link_key_path(self) -> Path:
+        """The private key that signs links."""
+        return Path(self.info["link_key"]["path"])
+
+    def cli(self, *arguments: str, code: int = 0) -> str:
+        """Run `mooring` against this stack; what it printed."""
+        name, *rest = arguments
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("mooring")), name, "--state-dir", str(self.state_dir), *rest],
+            cwd=ROOT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def aws(self, service: str) -> Any:
+        """A client of the simulated AWS, made once."""
+        if service not in self._clients:
+            self._clients[service] = self._client(service)
+        return self._clients[service]
+
+    def _client(self, service: str) -> Any:
+        session = boto3.session.Session("test", "test", region_name=self.info["region"])
+        settings = Config(retries={"max_attempts": 1}, proxies={})
+        return session.client(service, endpoint_url=self.info["aws_endpoint_url"], config=settings)  # type: ignore[call-overload]
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Every row of a table (`connections` or `flows`) as DynamoDB writes it, in the order of keys."""
+        pages = self.aws("dynamodb").get_paginator("scan").paginate(TableName=self.info["tables"][table])
+        rows = [row for page in pages for row in page["Items"]]
+        return sorted(rows, key=lambda row: json.dumps(row, default=str))
+
+    def connections_of(self, merchant: str) -> list[dict[str, Any]]:
+        """A merchant's rows of the connections table, in the order of keys."""
+        answer = self.aws("dynamodb").query(
+            TableName=self.info["tables"]["connections"],
+            KeyConditionExpression="merchant_id = :merchant",
+            ExpressionAttributeValues={":merchant": {"S": merchant}},
+        )
+        found: list[dict[str, Any]] = answer["Items"]
+        return found
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What waits in the queues; it stays there."""
+        found = []
+        for url in self.info["queues"].values():
+            answer = self.aws("sqs").receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0
+            )
+            found += answer.get("Messages", [])
+        return found
+
+    def log_lines(self, function: str) -> list[dict[str, Any]]:
+        """The JSON lines that a function has logged so far."""
+        text = (self.state_dir / "logs" / f"{function}.log").read_text()
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    def log_line(self, function: str, ref: str) -> dict[str, Any]:
+        """The one line with this reference id."""
+        deadline = time.monotonic() + 5
+        while not (found := [line for line in self.log_lines(function) if line.get("ref") == ref]):
+            assert time.monotonic() < deadline, f"no line of {function} has the reference {ref}"
+            time.sleep(0.02)
+        assert len(found) == 1, found
+        return found[0]
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """One call of the simulated AWS's own test controls."""
+        answer = requests.request(
+            method, f"{self.info['aws_endpoint_url']}/_local/{path}", json=body, timeout=10
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    @contextlib.contextmanager
+    def failing(self, *targets: str, status: int = 400, code: str = "AccessDeniedException") -> Any:
+        """While it lasts, these AWS calls (`DynamoDB_20120810.UpdateItem`) fail."""
+        faults = [{"target": target, "status": status, "code": code, "times": 1000} for target in targets]
+        self.control("POST", "faults", faults)
+        try:
+            yield
+        finally:
+            self.control("DELETE", "faults")
+
+    def _write_settings(self, folder: Path) -> dict[str, str]:
+        catalog = folder / "providers"
+        catalog.mkdir()
+        for name in FOREIGN:
+            (catalog / f"{name}.yaml").write_text(descriptor(name, self.foreign.base_url))
+        enabled = "".join(f"  {name}:\n    client_id: {CLIENT_ID}\n" for name in FOREIGN)
+        config, given = folder / "overlay.yaml", folder / "secrets.json"
+        config.write_text(f"return_to_origins:\n  - {PRODUCT}\nproviders:\n{enabled}")
+        given.write_text(json.dumps({name: {"client_secret": text} for name, text in self.secrets.items()}))
+        return {
+            "MOORING_PROVIDERS_DIR": str(catalog),
+            "MOORING_CONFIG": str(config),
+            "MOORING_SECRETS": str(given),
+        }
+
+
+class Simulator:
+    """The controls under `/_sim/` of one simulated provider."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+
+    def calls(self, endpoint: str = "token") -> list[dict[str, Any]]:
+        """What it saw at an endpoint, oldest first."""
+        return [call for call in self._get("calls") if call["endpoint"] == endpoint]
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """The tokens that it accepts now, oldest first."""
+        found: list[dict[str, Any]] = self._get("tokens")
+        return found
+
+    def followed(self) -> int:
+        """How many requests followed its misguiding redirect."""
+        return int(self._get("elsewhere")["count"])
+
+    def misbehave(self, mode: str, endpoint: str = "token", times: int = 1) -> None:
+        """Let the next requests of an endpoint go wrong."""
+        wish = {"endpoint": endpoint, "mode": mode, "times": times}
+        requests.post(f"{self.base_url}/_sim/misbehave", json=wish, timeout=5).raise_for_status()
+
+    def _get(self, name: str) -> Any:
+        answer = requests.get(f"{self.base_url}/_sim/{name}", timeout=5)
+        answer.raise_for_status()
+        return answer.json()

@@ -1,0 +1,171 @@
+"""After everything: no secret stands anywhere it has no business to be. Runs last of all."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from tests.e2e.running import PROVIDERS, RunningStack
+from tests.e2e.story import Merchant, check_failure
+from tests.e2e.visitor import Page
+
+MIN_SECRET = 16
+_COOKIE = re.compile(r"__Host-mooring-flow\.[^=]+=(1~[^;]+)")
+
+
+@pytest.fixture(scope="module")
+def story(stack: RunningStack, seen: list[Page]) -> list[Page]:
+    """Every answer so far, with one more connection, failure and lost token set of each provider."""
+    for provider in (*PROVIDERS, "acme"):
+        Merchant(stack, seen).connect(provider)
+    for provider in PROVIDERS:
+        merchant = Merchant(stack, seen)
+        back = merchant.decide(provider)
+        with stack.failing("DynamoDB_20120810.TransactWriteItems"):
+            page = merchant.browser.follow(back)
+        check_failure(stack, page, 202, "store_delayed")
+        stack.cli("token", merchant.name, provider, code=1)
+        merchant.connect(provider)
+        stack.cli("token", merchant.name, provider)
+    return seen
+
+
+def tokens(stack: RunningStack) -> set[str]:
+    """Every token that a provider would accept, and every one that the foreign server ever issued."""
+    found = set(stack.foreign.secrets())
+    for provider in PROVIDERS:
+        for token in stack.simulator(provider).tokens():
+            found |= {token["access_token"], token["refresh_token"]}
+    return {token for token in found if token}
+
+
+def codes(pages: list[Page]) -> set[str]:
+    """Every code that a provider sent back through a browser."""
+    found = set()
+    for page in pages:
+        query = parse_qs(urlsplit(page.header("location")).query)
+        found |= {code for code in query.get("code", []) if "/callback/" in page.header("location")}
+    return {code for code in found if len(code) >= MIN_SECRET}
+
+
+def flows(pages: list[Page]) -> Iterator[tuple[str, str]]:
+    """State and verifier of every flow, from the cookies."""
+    for page in pages:
+        for line in page.all("set-cookie"):
+            if match := _COOKIE.match(line):
+                _, _, _, state, verifier, _ = match[1].split("~")
+                yield state, verifier
+
+
+def spellings(secret: str) -> list[bytes]:
+    """A secret as it is, and as a URL, JSON or HTML would write it."""
+    quoted = re.sub(r"[^A-Za-z0-9_.~-]", lambda match: f"%{ord(match[0]):02X}", secret)
+    return [secret.encode(), quoted.encode(), secret.replace("&", "&amp;").encode()]
+
+
+def holding(places: dict[str, bytes], secrets: set[str]) -> list[str]:
+    """Names of the places that hold one of the secrets."""
+    wanted = {spelling for secret in secrets for spelling in spellings(secret)}
+    return [name for name, content in places.items() if any(text in content for text in wanted)]
+
+
+def stored(stack: RunningStack) -> dict[str, bytes]:
+    """Both tables and the queues, with their binary attributes as bytes."""
+    places = {}
+    for table in ("connections", "flows"):
+        for number, row in enumerate(stack.rows(table)):
+            places[f"{table} {number}"] = b"\n".join(_flat(row))
+    for message in stack.messages():
+        places[f"message {message['MessageId']}"] = message["Body"].encode()
+    return places
+
+
+def written(stack: RunningStack) -> dict[str, bytes]:
+    """Every log, and what the stack printed."""
+    logs = {str(path): path.read_bytes() for path in Path(stack.state_dir, "logs").iterdir()}
+    assert {Path(name).name for name in logs} >= {"authorize.log", "callback.log", "connections.log"}
+    return {**logs, "output": stack.output.read_bytes()}
+
+
+def shown(stack: RunningStack, pages: list[Page]) -> dict[str, bytes]:
+    """The body of every answer of ours."""
+    own = [page for page in pages if page.url.startswith(stack.base_url)]
+    assert len(own) > 10
+    return {f"{number} {page.url[:80]}": page.body for number, page in enumerate(own)}
+
+
+def _flat(value: object) -> Iterator[bytes]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key).encode()
+            yield from _flat(inner)
+    elif isinstance(value, list | set | tuple):
+        for inner in value:
+            yield from _flat(inner)
+    elif isinstance(value, bytes):
+        yield value
+    else:
+        yield str(getattr(value, "value", value)).encode()
+
+
+def test_no_token_code_secret_or_verifier_is_stored(stack: RunningStack, story: list[Page]) -> None:
+    states = {state for state, _ in flows(story)}
+    verifiers = {verifier for _, verifier in flows(story)}
+    assert len(states) == len(verifiers) >= 10
+    secrets = tokens(stack) | codes(story) | set(stack.secrets.values()) | verifiers | states
+    assert len(secrets) > 40
+    places = stored(stack)
+    assert len(places) > 10
+    assert holding(places, secrets) == []
+
+
+def test_no_token_code_secret_verifier_or_state_is_written_to_a_log(
+    stack: RunningStack, story: list[Page]
+) -> None:
+    both = {text for flow in flows(story) for text in flow}
+    secrets = tokens(stack) | codes(story) | set(stack.secrets.values()) | both
+    assert holding(written(stack), secrets) == []
+
+
+def test_no_token_code_secret_or_verifier_is_on_a_page(stack: RunningStack, story: list[Page]) -> None:
+    verifiers = {verifier for _, verifier in flows(story)}
+    secrets = tokens(stack) | codes(story) | set(stack.secrets.values()) | verifiers
+    assert holding(shown(stack, story), secrets) == []
+
+
+def test_no_url_that_we_send_a_browser_to_has_a_secret(stack: RunningStack, story: list[Page]) -> None:
+    own = [page for page in story if page.url.startswith(stack.base_url) and page.header("location")]
+    places = {str(number): unquote(page.header("location")).encode() for number, page in enumerate(own)}
+    verifiers = {verifier for _, verifier in flows(story)}
+    secrets = tokens(stack) | codes(story) | set(stack.secrets.values()) | verifiers
+    assert holding(places, secrets) == []
+    states = {state for state, _ in flows(story)}
+    to_product = {
+        name: text for name, text in places.items() if own[int(name)].status == 303 and b"status=" in text
+    }
+    assert len(to_product) > 5
+    assert holding(to_product, states) == []
+
+
+def test_the_link_key_stays_in_its_file(stack: RunningStack, story: list[Page]) -> None:
+    lines = stack.link_key_path.read_text().splitlines()
+    private = {line for line in lines if len(line) >= MIN_SECRET and "-----" not in line}
+    assert private
+    assert stack.link_key_path.stat().st_mode & 0o077 == 0
+    assert holding(stored(stack) | written(stack) | shown(stack, story), private) == []
+    staged = Path(stack.state_dir, "build")
+    files = {str(path): path.read_bytes() for path in staged.rglob("*.json") if "mooring" in path.parts}
+    assert any(name.endswith("settings.json") for name in files)
+    assert holding(files, private | set(stack.secrets.values())) == []
+
+
+def test_the_search_finds_what_is_there(stack: RunningStack, story: list[Page]) -> None:
+    """The searches above would find a secret: this one looks for what must be there."""
+    names = {
+        row["merchant_id"]["S"] for row in stack.rows("connections") if row["merchant_id"]["S"][:2] == "m-"
+    }
+    assert len(holding(stored(stack), names)) >= 10
+    assert "callback.log" in {Path(name).name for name in holding(written(stack), names)}
+    assert holding({"a": b"x?code=a%2Bb"}, {"a+b"}) == ["a"]

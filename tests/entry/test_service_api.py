@@ -1,0 +1,233 @@
+"""What services get: exactly two routes, JSON out, problem details for what fails."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from mooring.core.connection import Connection, ReadableConnection, Status
+from mooring.core.errors import Failure, Reason
+from mooring.entry.http_api import HEADERS, Line, Response
+from mooring.entry.service_api import LIST_ROUTE, TOKEN_ROUTE, answer
+from mooring.flows.read import ReadPorts
+from tests.core.signing import NOW
+from tests.fakes.clock import FakeClock
+from tests.fakes.connections import FakeConnections
+from tests.fakes.flows import FakeFlows
+from tests.fakes.sealer import FakeSealer
+
+LIVE = Connection(
+    "m:1",
+    "acme",
+    "shop-9",
+    Status.ACTIVE,
+    2,
+    5,
+    ("read",),
+    NOW + 600,
+    NOW - 9,
+    NOW,
+    True,
+    None,
+    {"plan": "gold"},
+)
+NAMES = {"merchant_id": "m:1", "provider": "acme", "account_id": "shop-9"}
+LIST_PATH = "/merchants/m:1/connections"
+TOKEN_PATH = f"{LIST_PATH}/acme/shop-9/token"
+
+
+class Service:
+    """The routes on a shelf with one connection."""
+
+    def __init__(self) -> None:
+        self.sealer = FakeSealer()
+        self.connections = FakeConnections(FakeFlows())
+        access = self.sealer.prepare("m:1", "acme").seal("access", "shop-9", "at-canary")
+        self.connections.rows["m:1", "acme#shop-9"] = ReadableConnection(LIVE, access)
+        self.ports = ReadPorts(self.connections, self.sealer, FakeClock(NOW))
+        self.lines: list[Line] = []
+
+    def get(self, route: str, path: str, query: str = "", **changes: Any) -> tuple[Response, dict[str, Any]]:
+        names = {name: NAMES[name] for name in re.findall(r"{(\w+)}", route)}
+        event = {"version": "2.0", "routeKey": route, "rawPath": path, "rawQueryString": query,
+                 "pathParameters": names,
+                 "requestContext": {"requestId": "req-1"}, **changes}  # fmt: skip
+        response = answer(event, self.ports, self.lines.append)
+        return response, json.loads(response["body"])
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+def test_a_list_has_everything_but_tokens(service: Service) -> None:
+    response, body = service.get(LIST_ROUTE, LIST_PATH)
+    assert (response["statusCode"], response["headers"]) == (
+        200,
+        {**HEADERS, "content-type": "application/json"},
+    )
+    assert body == {
+        "connections": [
+            {
+                "merchant_id": "m:1",
+                "provider": "acme",
+                "account_id": "shop-9",
+                "account_verified": True,
+                "status": "active",
+                "generation": 2,
+                "version": 5,
+                "scopes": ["read"],
+                "expires_at": NOW + 600,
+                "connected_at": NOW - 9,
+                "updated_at": NOW,
+                "last_error": None,
+                "details": {"plan": "gold"},
+            }
+        ],
+        "next": None,
+    }
+    assert "open" not in service.sealer.journal
+    assert service.lines == [Line("listed", 200, service.lines[0].ref, "req-1", merchant_id="m:1")]
+
+
+def test_a_token_is_the_only_thing_that_is_secret(service: Service) -> None:
+    response, body = service.get(TOKEN_ROUTE, TOKEN_PATH, "min_ttl=599")
+    assert response["headers"]["cache-control"] == "no-store"
+    assert body == {
+        "access_token": "at-canary",
+        "token_type": "Bearer",
+        "scopes": ["read"],
+        "expires_at": NOW + 600,
+        "generation": 2,
+        "version": 5,
+    }
+    line = service.lines[0]
+    assert (line.outcome, line.provider, line.merchant_id, line.account_id) == (
+        "read",
+        "acme",
+        "m:1",
+        "shop-9",
+    )
+    assert "canary" not in repr(service.lines)
+
+
+@pytest.mark.parametrize(("left", "status"), [(61, 200), (60, 409)])
+def test_a_minute_is_what_a_token_must_last_unless_asked_otherwise(
+    service: Service, left: int, status: int
+) -> None:
+    access = service.connections.rows["m:1", "acme#shop-9"].access
+    row = ReadableConnection(LIVE._replace(expires_at=NOW + left), access)
+    service.connections.rows["m:1", "acme#shop-9"] = row
+    assert service.get(TOKEN_ROUTE, TOKEN_PATH)[0]["statusCode"] == status
+
+
+def problem(service: Service, response: Response, body: dict[str, Any], reason: str, status: int) -> str:
+    assert (response["statusCode"], body["status"], body["reason"]) == (status, status, reason)
+    assert response["headers"]["content-type"] == "application/problem+json"
+    assert set(body) == {"type", "title", "status", "detail", "reason", "ref"}
+    assert body["title"] == reason.replace("_", " ")
+    line = service.lines[-1]
+    assert (line.outcome, line.reason, line.status, line.ref) == ("failed", reason, status, body["ref"])
+    return str(body["detail"])
+
+
+@pytest.mark.parametrize(
+    ("query", "reason", "status"),
+    [
+        ("min_ttl=600", "token_expired", 409),
+        ("min_ttl=3600", "token_expired", 409),
+        ("min_ttl=-1", "request_malformed", 400),
+        ("min_ttl=1.5", "request_malformed", 400),
+        ("min_ttl=", "request_malformed", 400),
+        ("min_ttl=9999999", "request_malformed", 400),
+        ("min_ttl=%D9%A3", "request_malformed", 400),
+        ("min_ttl=1&min_ttl=2", "parameter_repeated", 400),
+        ("min_ttl=%zz", "request_malformed", 400),
+    ],
+)
+def test_a_min_ttl_that_cannot_be(service: Service, query: str, reason: str, status: int) -> None:
+    assert problem(service, *service.get(TOKEN_ROUTE, TOKEN_PATH, query), reason, status)
+    assert "open" not in service.sealer.journal
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/merchants/m%3A1/connections", "/merchants/m%3a1/connections", "/merchants/m:1/connections/",
+    "/x/m:1/connections",
+     "/merchants/m-2/connections", "", None],
+)  # fmt: skip
+def test_a_path_that_is_spelt_otherwise_than_its_names(service: Service, path: Any) -> None:
+    detail = problem(service, *service.get(LIST_ROUTE, path), "request_malformed", 400)
+    assert detail.startswith("The path must be written without percent-encoding.")
+    assert service.connections.journal == []
+
+
+def test_another_merchant_in_the_path_parameters_than_in_the_path(service: Service) -> None:
+    response, body = service.get(LIST_ROUTE, LIST_PATH, pathParameters={"merchant_id": "m-2"})
+    problem(service, response, body, "request_malformed", 400)
+    assert service.connections.journal == []
+
+
+@pytest.mark.parametrize("route", ["DELETE /merchants/{merchant_id}/connections", "$default", "", None])
+def test_any_other_route(service: Service, route: Any) -> None:
+    response, body = service.get(LIST_ROUTE, LIST_PATH, routeKey=route)
+    assert problem(service, response, body, "method_not_allowed", 405).startswith("Check the path")
+
+
+@pytest.mark.parametrize("names", [None, {}, {"merchant_id": None}])
+def test_path_parameters_that_are_null(service: Service, names: Any) -> None:
+    response, body = service.get(LIST_ROUTE, "/merchants//connections", pathParameters=names)
+    problem(service, response, body, "request_malformed", 400)
+
+
+def test_absent_and_foreign_connections_get_the_same_words(service: Service) -> None:
+    answers = []
+    for merchant in ("m-2", "m-3"):
+        names = {**NAMES, "merchant_id": merchant}
+        path = TOKEN_PATH.replace("m:1", merchant)
+        response, body = service.get(TOKEN_ROUTE, path, pathParameters=names)
+        answers.append(problem(service, response, body, "connection_not_found", 404))
+    assert answers[0] == answers[1]
+
+
+def test_names_that_are_none_never_reach_the_log(service: Service) -> None:
+    names = {"merchant_id": 'm\n{"fake":1}', "provider": "../x", "account_id": "a b"}
+    path = f"/merchants/{names['merchant_id']}/connections/../x/a b/token"
+    response, body = service.get(TOKEN_ROUTE, path, pathParameters=names)
+    problem(service, response, body, "connection_not_found", 404)
+    line = service.lines[0]
+    assert (line.merchant_id, line.provider, line.account_id) == (None, None, None)
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACTIVE])
+def test_a_connection_that_is_not_active_says_what_it_is_and_what_to_do(
+    service: Service, status: Status
+) -> None:
+    access = service.connections.rows["m:1", "acme#shop-9"].access
+    service.connections.rows["m:1", "acme#shop-9"] = ReadableConnection(LIVE._replace(status=status), access)
+    detail = problem(service, *service.get(TOKEN_ROUTE, TOKEN_PATH), "connection_not_active", 409)
+    assert detail == f"Its status is {status.value}. Send the merchant a link to connect again."
+
+
+@pytest.mark.parametrize("reason", [Reason.STORAGE_UNAVAILABLE, Reason.INTERNAL])
+def test_our_own_trouble_says_to_try_again(service: Service, reason: Reason) -> None:
+    service.connections.broken["read"] = Failure(reason)
+    detail = problem(service, *service.get(TOKEN_ROUTE, TOKEN_PATH), reason.value, Failure(reason).status)
+    assert detail.startswith("Try again in a few seconds")
+
+
+def test_a_token_that_does_not_open(service: Service) -> None:
+    service.sealer.vault.clear()
+    detail = problem(service, *service.get(TOKEN_ROUTE, TOKEN_PATH), "token_unreadable", 500)
+    assert "a reconnect replaces it" in detail
+
+
+def test_the_unexpected_is_a_problem_without_its_text(service: Service) -> None:
+    service.ports = service.ports._replace(connections=None)  # type: ignore[arg-type]
+    response, body = service.get(TOKEN_ROUTE, TOKEN_PATH)
+    problem(service, response, body, "internal", 500)
+    line = service.lines[0]
+    assert line.detail == "AttributeError"
+    assert re.search(r"read\.py:\d+$", str(line.at))

@@ -1,0 +1,216 @@
+"""Every file in `events/` goes through its function's code, at the time it was made and long after.
+
+The flows, pages and catalog are the real ones; behind the ports stand fakes.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mooring.adapters.ed25519 import verify
+from mooring.core.errors import Failure, Reason
+from mooring.core.link import LinkPolicy
+from mooring.entry.http_api import Browser, Line, respond
+from mooring.entry.pages import Branding, Pages
+from mooring.entry.service_api import answer
+from mooring.flows.authorize import AuthorizePorts, authorize
+from mooring.flows.callback import CallbackPorts, callback
+from mooring.flows.read import ReadPorts
+from mooring.providers.authorization_request import authorization_url
+from mooring.providers.catalog import Catalog
+from mooring.providers.compiler import compile_project
+from tests.events.samples import BASE_URL, FOLDER, KEY, KID, MADE_AT, PRODUCT, sample_events, text
+from tests.fakes.authorization_server import FakeAuthorizationServer
+from tests.fakes.connections import FakeConnections
+from tests.fakes.flows import FakeFlows
+from tests.fakes.recovery import FakeRecoveryQueue
+from tests.fakes.sealer import FakeSealer
+from tests.fakes.secrets import FakeSecrets
+
+ROOT = FOLDER.parent
+CATALOG = ROOT / "layers/mooring/mooring/providers/catalog"
+LATER = MADE_AT + 86_400
+
+AT_ITS_TIME = {
+    "authorize": (302, "redirected", None),
+    "authorize_post": (303, "redirected", None),
+    "callback": (303, "connected", None),
+    "callback_denied": (303, "denied", "access_denied"),
+    "callback_trailing_slash": (303, "connected", None),
+    "callback_post": (303, "connected", None),
+    "connections_list": (200, "listed", None),
+    "connections_token": (404, "failed", "connection_not_found"),
+}
+LONG_AFTER = {
+    "authorize": (403, "failed", "link_expired"),
+    "authorize_post": (403, "failed", "link_expired"),
+    "callback": (400, "failed", "flow_expired"),
+    "callback_denied": (400, "failed", "flow_expired"),
+    "callback_trailing_slash": (400, "failed", "flow_expired"),
+    "callback_post": (400, "failed", "flow_expired"),
+    "connections_list": (200, "listed", None),
+    "connections_token": (404, "failed", "connection_not_found"),
+}
+
+
+class Installation:
+    """One installation that trusts the sample key; `now` is epoch seconds."""
+
+    def __init__(self, compiled: Path, now: float, *, trusting: bool = True) -> None:
+        self.catalog = Catalog(str(compiled))
+        self.flows = FakeFlows()
+        self.connections = FakeConnections(self.flows)
+        self.sealer = FakeSealer()
+        self.server = FakeAuthorizationServer()
+        self.lines: list[Line] = []
+        self.clock: Callable[[], float] = lambda: now
+        keys = {KID: KEY.public_key().public_bytes_raw()} if trusting else {}
+        self.policy = LinkPolicy(BASE_URL, keys, (PRODUCT,), verify)
+
+    def send(self, event: dict[str, Any]) -> dict[str, Any]:
+        """What the function of this event's route answers."""
+        match event["routeKey"].split("/")[1]:
+            case "authorize":
+                return respond(
+                    event,
+                    lambda visit, _ref: authorize(visit, self._authorize()),
+                    self._browser("/authorize/"),
+                )
+            case "callback":
+                return respond(
+                    event,
+                    lambda visit, ref: callback(visit, self._callback(), ref),
+                    self._browser("/callback/"),
+                )
+        return answer(event, ReadPorts(self.connections, self.sealer, self.clock), self.lines.append)
+
+    def _browser(self, prefix: str) -> Browser:
+        settings = self.catalog.settings()
+        pages = Pages(Branding(settings.product, settings.support_url), dict(settings.providers))
+        known = settings.providers.__contains__
+        return Browser(prefix, known, pages.question, pages.failure, self.lines.append)
+
+    def _authorize(self) -> AuthorizePorts:
+        return AuthorizePorts(self.catalog.get, self.policy, authorization_url, self.clock, lambda: "r" * 43)
+
+    def _callback(self) -> CallbackPorts:
+        secrets = FakeSecrets(dict.fromkeys(self.catalog.settings().providers, "a secret"))
+        return CallbackPorts(
+            provider=self.catalog.get,
+            policy=self.policy,
+            flows=self.flows,
+            connections=self.connections,
+            sealer=self.sealer,
+            secrets=secrets,
+            server=self.server,
+            recovery=FakeRecoveryQueue(),
+            clock=self.clock,
+            jitter=lambda: 0.0,
+        )
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compiled")
+    compile_project(config=ROOT / "mooring.yaml", catalog=CATALOG, out=folder)
+    return folder
+
+
+def event(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def ending(installation: Installation, name: str) -> tuple[int, str, str | None]:
+    """HTTP status, outcome and reason; status and log line agree, and there is one line."""
+    response = installation.send(event(name))
+    (line,) = installation.lines
+    assert line.status == response["statusCode"]
+    assert line.request_id == event(name)["requestContext"]["requestId"]
+    return response["statusCode"], line.outcome, line.reason
+
+
+def test_every_file_is_what_the_samples_say() -> None:
+    samples = sample_events()
+    assert {path.stem for path in FOLDER.glob("*")} == set(samples) == set(AT_ITS_TIME) == set(LONG_AFTER)
+    stale = [
+        name for name, sample in samples.items() if (FOLDER / f"{name}.json").read_text() != text(sample)
+    ]
+    assert not stale, "write them again: python -m tests.events.samples"
+
+
+@pytest.mark.parametrize("name", sorted(AT_ITS_TIME))
+def test_an_event_does_its_work_at_the_time_it_was_made(name: str, compiled: Path) -> None:
+    assert ending(Installation(compiled, MADE_AT + 5), name) == AT_ITS_TIME[name]
+
+
+@pytest.mark.parametrize("name", sorted(LONG_AFTER))
+def test_an_event_says_clearly_that_it_is_old(name: str, compiled: Path) -> None:
+    installation = Installation(compiled, LATER)
+    assert ending(installation, name) == LONG_AFTER[name]
+    assert not installation.server.exchanges
+    assert not installation.flows.flows
+
+
+def test_the_samples_are_old_today() -> None:
+    assert time.time() > MADE_AT + 3_600 + 600
+
+
+def test_no_installation_trusts_the_sample_key(compiled: Path) -> None:
+    assert KID not in Catalog(str(compiled)).settings().link_keys
+    installation = Installation(compiled, MADE_AT + 5, trusting=False)
+    assert ending(installation, "authorize") == (403, "failed", "link_key_unknown")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("callback", "yotpo#sample-store"),
+        ("callback_trailing_slash", "notifyvisitors#default"),
+        ("callback_post", "notifyvisitors#default"),
+    ],
+)
+def test_a_return_in_time_is_stored_sealed_and_can_be_read(name: str, key: str, compiled: Path) -> None:
+    installation = Installation(compiled, MADE_AT + 5)
+    installation.send(event(name))
+    assert list(installation.connections.rows) == [("m-1", key)]
+    assert len(installation.server.exchanges) == 1
+    listed = json.loads(installation.send(event("connections_list"))["body"])["connections"]
+    assert [f"{row['provider']}#{row['account_id']}" for row in listed] == [key]
+
+
+def test_the_token_event_reads_what_the_callback_event_stored(compiled: Path) -> None:
+    installation = Installation(compiled, MADE_AT + 5)
+    installation.send(event("callback"))
+    response = installation.send(event("connections_token"))
+    assert response["statusCode"] == 200
+    assert json.loads(response["body"])["access_token"] == "access-token-of-the-fake"
+
+
+def test_the_slash_that_a_provider_adds_is_taken_off(compiled: Path) -> None:
+    assert event("callback_trailing_slash")["rawPath"].endswith("/")
+    installation = Installation(compiled, MADE_AT + 5)
+    installation.send(event("callback_trailing_slash"))
+    (exchange,) = installation.server.exchanges
+    assert exchange.redirect_uri == f"{BASE_URL}/callback/notifyvisitors"
+
+
+def test_a_provider_that_keeps_no_state_leads_to_a_question_without_a_referer(compiled: Path) -> None:
+    installation = Installation(compiled, MADE_AT + 5)
+    asked = event("callback_trailing_slash")
+    del asked["headers"]["referer"]
+    response = installation.send(asked)
+    assert (response["statusCode"], installation.lines[-1].outcome) == (200, "asked")
+    assert not installation.server.exchanges
+
+
+def test_a_failing_exchange_leaves_a_reason_and_no_row(compiled: Path) -> None:
+    installation = Installation(compiled, MADE_AT + 5)
+    installation.server.tokens = Failure(Reason.GRANT_REFUSED)
+    response = installation.send(event("callback"))
+    assert (response["statusCode"], installation.lines[-1].reason) == (400, "grant_refused")
+    assert not installation.connections.rows

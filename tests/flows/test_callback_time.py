@@ -1,0 +1,83 @@
+"""No call is begun that could not be finished and stored before Lambda ends the function."""
+
+import pytest
+
+from mooring.core.connection import Account
+from mooring.core.errors import Reason
+from mooring.core.ports import BurnState
+from mooring.core.tokens import TokenSet
+from mooring.flows import callback as flow
+from mooring.providers import oauth2
+from tests.core.signing import RETURN_TO
+from tests.fakes.authorization_server import TOKENS, Exchange
+from tests.fakes.clock import FakeClock
+from tests.fakes.secrets import FakeSecrets
+from tests.flows.world import Browser, World, refusal
+
+
+class SlowSecrets(FakeSecrets):
+    """A parameter store that takes its time."""
+
+    def __init__(self, clock: FakeClock, seconds: float) -> None:
+        super().__init__({"acme": "s", "named": "s"})
+        self._clock = clock
+        self._seconds = seconds
+
+    def client_secret(self, provider: str) -> str:
+        """The secret, late."""
+        self._clock.advance(self._seconds)
+        return super().client_secret(provider)
+
+
+@pytest.mark.parametrize(("seconds", "enough"), [(0, True), (5, True), (5.5, False), (6, False), (60, False)])
+def test_the_token_call_leaves_time_to_store(
+    world: World, browser: Browser, seconds: float, enough: bool
+) -> None:
+    state = world.start(browser)
+    world.secrets = SlowSecrets(world.clock, seconds)
+    if enough:
+        assert world.callback(browser, f"code=c&state={state}").outcome == "connected"
+        return
+    failure = refusal(lambda: world.callback(browser, f"code=c&state={state}"))
+    assert (failure.reason, failure.status, failure.return_to) == (Reason.OUT_OF_TIME, 503, RETURN_TO)
+    burned = world.burned(state)
+    assert burned is not None
+    assert (burned.state, burned.reason) == (BurnState.FAILED, "out_of_time")
+    assert (world.server.exchanges, browser.jar) == ([], {})
+    assert world.nothing_connected()
+
+
+@pytest.mark.parametrize(("seconds", "enough"), [(0, True), (11, True), (11.5, False)])
+def test_the_identity_call_leaves_time_to_store_and_the_token_set_is_kept_until_then(
+    world: World, browser: Browser, seconds: float, enough: bool
+) -> None:
+    def slow(call: Exchange) -> TokenSet:
+        world.clock.advance(seconds)
+        return TOKENS
+
+    world.server.tokens = slow
+    world.server.account = Account("team-7", verified=True)
+    state = world.start(browser, "named")
+    if not enough:
+        failure = refusal(lambda: world.callback(browser, f"code=c&state={state}", "named"))
+        assert (failure.reason, world.server.identifications) == (Reason.IDENTITY_UNAVAILABLE, [])
+    assert world.callback(browser, f"code=c&state={state}", "named").outcome == "connected"
+    assert (len(world.server.exchanges), len(world.server.identifications)) == (1, 1)
+
+
+def test_an_account_that_needs_no_call_needs_no_time(world: World, browser: Browser) -> None:
+    def slow(call: Exchange) -> TokenSet:
+        world.clock.advance(20)
+        return TOKENS
+
+    world.server.tokens = slow
+    state = world.start(browser)
+    assert world.callback(browser, f"code=c&state={state}").outcome == "connected"
+
+
+def test_the_flow_and_the_protocol_agree_on_how_long_a_call_may_take() -> None:
+    assert (flow.TOKEN_CALL_SECONDS, flow.IDENTITY_CALL_SECONDS) == (
+        oauth2.TOKEN_CALL_SECONDS,
+        oauth2.IDENTITY_CALL_SECONDS,
+    )
+    assert flow.TOKEN_CALL_SECONDS + flow.STORE_SECONDS < flow.FUNCTION_SECONDS < flow.EXCHANGE_SECONDS

@@ -1,0 +1,150 @@
+"""What the template declares is what the simulated AWS has; what cannot be made is said out loud."""
+
+from pathlib import Path
+
+import pytest
+
+from local import ROOT
+from local.aws import AwsProcess
+from local.provision import NOT_HERE, Provisioned, client, provision
+from local.template import Intrinsics, TemplateError, routes, translate
+from tests.local.toybox import PARAMETERS, TOYS
+
+
+@pytest.fixture(scope="module")
+def toys(aws_url: str) -> Provisioned:
+    return provision(TOYS / "template.yaml", endpoint_url=aws_url, parameters=PARAMETERS)
+
+
+def test_tables_have_keys_indexes_ttl_recovery_and_protection(aws_url: str, toys: Provisioned) -> None:
+    assert toys.tables == {"Table": "toys-local"}
+    dynamodb = client("dynamodb", aws_url)
+    table = dynamodb.describe_table(TableName="toys-local")["Table"]
+    assert table["DeletionProtectionEnabled"] is True
+    assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
+    [index] = table["GlobalSecondaryIndexes"]
+    assert (index["IndexName"], index["Projection"]) == ("due", {"ProjectionType": "KEYS_ONLY"})
+    assert table["SSEDescription"]["KMSMasterKeyArn"] == toys.keys["Key"]
+    ttl = dynamodb.describe_time_to_live(TableName="toys-local")["TimeToLiveDescription"]
+    assert ttl == {"AttributeName": "expires_at", "TimeToLiveStatus": "ENABLED"}
+    backups = dynamodb.describe_continuous_backups(TableName="toys-local")["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+
+
+def test_keys_have_their_policy_rotation_and_alias(aws_url: str, toys: Provisioned) -> None:
+    kms = client("kms", aws_url)
+    key_id = kms.describe_key(KeyId="alias/toys-local")["KeyMetadata"]["KeyId"]
+    assert toys.keys["Key"].endswith(f"key/{key_id}")
+    assert kms.get_key_rotation_status(KeyId=key_id)["KeyRotationEnabled"] is True
+    policy = kms.get_key_policy(KeyId=key_id, PolicyName="default")["Policy"]
+    assert '"arn:aws:iam::123456789012:root"' in policy
+    assert '{"StringEquals": {"aws:PrincipalAccount": "123456789012"}}' in policy
+
+
+def test_queues_have_their_attributes(aws_url: str, toys: Provisioned) -> None:
+    url = toys.queues["toys-local"]
+    attributes = client("sqs", aws_url).get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    assert attributes["Attributes"]["MessageRetentionPeriod"] == "1209600"
+    assert attributes["Attributes"]["KmsMasterKeyId"] == toys.keys["Key"]
+
+
+def test_functions_get_their_environment_resolved(toys: Provisioned) -> None:
+    [echo] = toys.functions
+    assert (echo.name, echo.handler, echo.timeout_seconds, echo.memory_mb) == (
+        "echo",
+        "handler.handler",
+        2,
+        256,
+    )
+    assert echo.environment == {
+        "TABLE": "toys-local",
+        "TABLE_ARN": "arn:aws:dynamodb:us-east-1:123456789012:table/toys-local",
+        "QUEUE": toys.queues["toys-local"],
+        "KEY": toys.keys["Key"],
+        "BASE_URL": "https://127.0.0.1",
+        "JOINED": "a-l-y",
+        "LITERAL": "${kept} local",
+    }
+
+
+def test_what_is_not_made_is_listed_with_the_reason(toys: Provisioned) -> None:
+    assert toys.left_out["ProdOnly"] == "condition IsProd does not hold"
+    assert toys.left_out["EchoRole"] == NOT_HERE["AWS::IAM::Role"]
+    made = {"Table", "Queue", "Key", "Alias"}
+    assert made.isdisjoint(toys.left_out)
+
+
+def test_routes_say_what_needs_a_signature_and_how_long_the_api_waits(toys: Provisioned) -> None:
+    by_key = {f"{route.method} {route.path}": route for route in toys.routes}
+    assert {key for key, route in by_key.items() if route.iam} == {
+        "GET /merchants/{merchant_id}/connections",
+        "POST /merchants/{merchant_id}/connections",
+    }
+    assert by_key["GET /impatient"].timeout_ms == 300
+    assert by_key["GET /open/{name}"].timeout_ms == 30_000
+    assert {route.function for route in toys.routes} == {"EchoFunction"}
+
+
+_MINIMAL = """
+Transform: AWS::Serverless-2016-10-31
+Conditions:
+  Looped: !Equals [a, a]
+Resources:
+"""
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ("  Odd: {Type: AWS::Redshift::Cluster}", "AWS::Redshift::Cluster"),
+        (
+            "  Q: {Type: AWS::SQS::Queue, Properties: {QueueName: !ImportValue x}}",
+            "Fn::ImportValue is not supported",
+        ),
+        ("  Q: {Type: AWS::SQS::Queue, Properties: {QueueName: !Ref Nobody}}", "Nobody"),
+        ("  Q: {Type: AWS::SQS::Queue, Properties: {QueueName: !GetAtt Q.Arn}}", "needs itself"),
+        (
+            "  R: {Type: AWS::IAM::Role}\n  Q: {Type: AWS::SQS::Queue, Properties: {A: !GetAtt R.RoleId}}",
+            r"R\.RoleId",
+        ),
+        ("  K: {Type: AWS::KMS::Key, Properties: {KeyColour: red}}", "K: .*KeyColour"),
+        ("  Q: {Type: AWS::SQS::Queue, Condition: Missing}", "no condition Missing"),
+    ],
+)
+def test_what_cannot_be_made_is_named(aws_url: str, tmp_path: Path, resources: str, message: str) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text(_MINIMAL + resources)
+    with pytest.raises(TemplateError, match=message) as raised:
+        provision(template, endpoint_url=aws_url, parameters={})
+    assert "\n" not in str(raised.value)
+
+
+def test_a_parameter_without_a_value_is_named() -> None:
+    with pytest.raises(TemplateError, match="DomainName"):
+        Intrinsics({"Parameters": {"DomainName": {}}}, {}, ref=str, attribute=lambda *_: "")
+
+
+def test_a_policy_condition_is_not_mistaken_for_a_template_condition() -> None:
+    intrinsics = Intrinsics({}, {}, ref=str, attribute=lambda *_: "")
+    statement = {"Condition": {"StringEquals": {"a": {"Ref": "AWS::Region"}}}}
+    assert intrinsics.resolve(statement) == {"Condition": {"StringEquals": {"a": "us-east-1"}}}
+
+
+def test_the_real_template_can_be_made(tmp_path: Path) -> None:
+    process = AwsProcess(tmp_path / "aws.log")
+    try:
+        made = provision(ROOT / "template.yaml", endpoint_url=process.endpoint_url(), parameters=PARAMETERS)
+    finally:
+        process.stop()
+    assert {"ConnectionsTable", "FlowsTable"} <= made.tables.keys()
+    assert {"TokenKey", "DataKey"} <= made.keys.keys()
+    assert {"authorize", "callback", "connections"} <= {function.name for function in made.functions}
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
+    assert {function.name for function in made.functions} == folders
+    signed = {route.path for route in made.routes if route.iam}
+    assert signed == {route.path for route in made.routes if route.path.startswith("/merchants/")}
+
+
+def test_routes_are_those_of_the_translated_template() -> None:
+    translated = translate(TOYS / "template.yaml", PARAMETERS)
+    assert len(routes(translated)) == 6

@@ -1,0 +1,91 @@
+"""What people may say at start, and what they read when they say it wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local.settings import read_options, read_secrets
+from local.state import StackError, StateDir, read_json
+
+
+def test_options_come_from_the_command_line_then_the_environment_then_defaults(tmp_path: Path) -> None:
+    environ = {"PORT": "9000", "MOORING_PROVIDERS_DIR": str(tmp_path)}
+    assert read_options([], {}).port == 8000
+    assert read_options([], environ).port == 9000
+    given = read_options(["--port", "0", "--state-dir", "elsewhere"], environ)
+    assert (given.port, given.state_dir, given.providers_dir) == (0, Path("elsewhere"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"PORT": "http"}, "PORT must be a number"),
+        ({"PORT": "70000"}, "PORT must be a number"),
+        ({"MOORING_CONFIG": "/not/there.yaml"}, "MOORING_CONFIG: /not/there.yaml is not there"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(StackError, match=message) as raised:
+        read_options([], environ)
+    assert "\n" not in str(raised.value)
+
+
+def test_secrets_are_read_by_provider(tmp_path: Path) -> None:
+    held = {"yotpo": {"client_secret": "a"}, "other": {"client_secret": "b", "webhook_secret": "c"}}
+    assert read_secrets(_file(tmp_path, json.dumps(held))) == held
+    assert read_secrets(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"yotpo": {"client_secret": "canary"', r"secrets.json:1 is not JSON"),
+        ('["canary"]', "must hold secrets by provider"),
+        ('{"yotpo": "canary"}', "yotpo must hold"),
+        ('{"yotpo": {"client_secret": ["canary"]}}', "yotpo must hold"),
+        ('{"yotpo": {"client_secret": ""}}', "yotpo must hold"),
+        ('{"yotpo": {"password": "canary"}}', "yotpo must hold"),
+        ("\udcff", "not UTF-8"),
+    ],
+)
+def test_wrong_secrets_are_said_without_saying_them(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(StackError, match=message) as raised:
+        read_secrets(_file(tmp_path, content))
+    assert "canary" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_of_secrets_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="cannot read"):
+        read_secrets(tmp_path / "none.json")
+
+
+def test_one_stack_at_a_time_holds_a_folder(tmp_path: Path) -> None:
+    first, second = StateDir(tmp_path), StateDir(tmp_path)
+    first.hold("http://127.0.0.1:8000")
+    with pytest.raises(StackError, match=r"already running.*127\.0\.0\.1:8000") as raised:
+        second.hold("http://127.0.0.1:9000")
+    assert "\n" not in str(raised.value)
+    first.release()
+    second.hold("http://127.0.0.1:9000")
+    second.release()
+
+
+def test_what_a_dead_stack_left_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text("{}")
+    state = StateDir(tmp_path)
+    state.hold("here")
+    assert not state.stack_file.exists()
+    state.announce([], {"base_url": "x"})
+    assert read_json(state.stack_file) == {"base_url": "x"}
+    state.release()
+    with pytest.raises(StackError, match="no stack is running"):
+        read_json(state.stack_file)
+
+
+def _file(folder: Path, content: str) -> Path:
+    path = folder / "secrets.json"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    return path
