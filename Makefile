@@ -13,7 +13,7 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 	--python-version 3.13 --universal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format validate build lock schemas clean
+.PHONY: help setup run test bench check format validate build lock schemas clean
 
 help: ## Say what can be made (this)
 	@awk -F ':.*## ' '/^[a-z<>%-]+:.*## / { sub("%", "<function>", $$1); printf "  make %-20s %s\n", $$1, $$2 }' \
@@ -30,6 +30,9 @@ test: setup ## Run all tests with coverage, or some without: make test ARGS="-k 
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
 		echo "test: no Chromium found; the browser tests fail until: sudo apt-get install -y chromium" >&2
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
+
+bench: setup ## Measure the cold start of authorize against a Lambda that only answers 302
+	@$(BIN)/python -m tests.bench.cold_start
 
 check: setup ## Format, lint, types, architecture, template, secrets: all that needs no running stack
 	$(BIN)/ruff format --check $(CODE)

@@ -1,6 +1,7 @@
 """Test controls of the simulated AWS, under /_local/: make its calls fail, and tell which calls it saw.
 
-    POST   /_local/faults   [{"target": "DynamoDB_20120810.UpdateItem", "status": 500, "code": "...", "times": 2}]
+    POST   /_local/faults   a list of {"target": "DynamoDB_20120810.UpdateItem", "status": 500, "code": "...",
+                            "times": 2}; they are added to what is planned already
     DELETE /_local/faults   every call works again
     GET    /_local/calls    targets of all calls since the start or the last DELETE, oldest first
     DELETE /_local/calls

@@ -23,6 +23,7 @@ class Console:
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._turn = threading.Lock()
+        self._listed = False
         self._colours = self._out.isatty()
 
     def say(self, text: str) -> None:
@@ -42,8 +43,11 @@ class Console:
         self.say("\n".join(["", f"Mooring is ready ({seconds:.0f} s).", "", *lines, ""]))
 
     def invocation(self, function: str, result: InvocationResult) -> None:
-        """Print the line of one invocation."""
-        self.say(self.line(function, result))
+        """Print the line of one invocation; of lists in a row (a page that polls) only the first."""
+        listed = result.error is None and last_line(result.log_lines).get("outcome") == "listed"
+        again, self._listed = listed and self._listed, listed
+        if not again:
+            self.say(self.line(function, result))
 
     def line(self, function: str, result: InvocationResult) -> str:
         """Time, function, outcome or reason, provider, milliseconds, and the reference of a failure."""

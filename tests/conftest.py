@@ -1,24 +1,36 @@
-"""What several rooms share: the one running stack. Rooms that use it run in one worker (`--dist loadgroup`)."""
+"""What several rooms share: the one running stack, and the order in which two workers take the tests."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from tests.e2e.running import RunningStack
     from tests.e2e.visitor import Page
 
-_GROUP = pytest.mark.xdist_group("stack")
+_STACK_ROOMS = ("tests/browser/", "tests/e2e/")
 _LAST = "tests/e2e/test_nothing_leaks.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep every test of the shared stack in one worker; what looks back at all of them comes last."""
-    for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(_GROUP)
+    """What looks back at all the others comes last."""
     items.sort(key=lambda item: _LAST in item.nodeid)
+
+
+class _OneStack(LoadScopeScheduling):
+    """The rooms of the running stack go to one worker, so that there is one stack; others go file by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stack" if nodeid.startswith(_STACK_ROOMS) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """For `--dist loadgroup`; xdist 3.8 itself can no longer tell groups apart under pytest 9.2."""
+    return _OneStack(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")

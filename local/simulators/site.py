@@ -167,8 +167,7 @@ class Site(ABC):
         Raises:
             Refused: unexpected, missing or repeated fields, another decision, another site's form.
         """
-        origin = request.headers.get("Origin")
-        if origin is not None and origin != request.host_url.rstrip("/"):
+        if _is_foreign():
             raise Refused("foreign_form", "The form was sent from another site.")
         pairs = [pair for pair in form_pairs(request) if pair[0] != several]
         values = exact(pairs, {"decision", *required}, {"login", *optional})
@@ -206,6 +205,15 @@ class Site(ABC):
         parameters = {**(granted if approved else {"error": "access_denied"}), **echoed}
         location = f"{uri}{'&' if urlsplit(uri).query else '?'}{urlencode(parameters)}"
         return ("approved" if approved else "denied"), Response("", 302, {"Location": location})
+
+
+def _is_foreign() -> bool:
+    """Whether another site's page sent this form, as far as the browser tells."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        # A browser whose owner has switched referrers off says `Origin: null` on our own form, too.
+        return site not in {"same-origin", "none"}
+    return request.headers.get("Origin") not in {None, request.host_url.rstrip("/")}
 
 
 def ok(body: Mapping[str, Any]) -> Response:

@@ -161,7 +161,8 @@ def test_only_what_is_due_lies_in_the_index(tables: Tables) -> None:
     link = a_link()
     tables.connect(link, exchange(link, "with-refresh"))
     tables.connect(link, exchange(link, "without", BARE))
-    found = tables.client.scan(TableName=CONNECTIONS, IndexName="due")["Items"]
+    pages = tables.client.get_paginator("scan").paginate(TableName=CONNECTIONS, IndexName="due")
+    found = [row for page in pages for row in page["Items"]]
     mine = [row for row in found if row["merchant_id"]["S"] == link.merchant_id]
     assert [row["connection"]["S"] for row in mine] == ["prov-a#with-refresh"]
     assert set(mine[0]) == {"merchant_id", "connection", "due_shard", "due_at"}

@@ -96,7 +96,11 @@ def test_metrics_in_the_runbook_are_those_of_the_code() -> None:
         ROOT / "layers/mooring/mooring/entry/observability.py",
     ]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    written = set(re.findall(r'metric="(\w+)"', code)) | set(re.findall(r': "(Token\w+)"', code)) | {"Failed"}
+    written = (
+        set(re.findall(r'metric="(\w+)"', code))
+        | set(re.findall(r': "((?:Token|Exchange)\w+)"', code))
+        | {"Failed"}
+    )
     assert {row[0].strip("`") for row in document("docs/runbook.md").rows("metric")} == written
 
 

@@ -1,4 +1,4 @@
-"""The whole local stack as a user starts it, in a process of its own, beside a foreign authorization server."""
+"""The local stack as a user starts it, in a process of its own, beside a foreign authorization server."""
 
 import contextlib
 import json
@@ -90,7 +90,8 @@ class RunningStack:
         deadline = time.monotonic() + READY_SECONDS
         while not path.exists():
             said = f"the stack is not ready; it said:\n{self.output.read_text()}"
-            assert self.process.poll() is None and time.monotonic() < deadline, said
+            assert self.process.poll() is None, said
+            assert time.monotonic() < deadline, said
             time.sleep(0.1)
         self.info: dict[str, Any] = json.loads(path.read_text())
         self.demo_url: str = self.info["demo_url"]
@@ -120,7 +121,8 @@ class RunningStack:
 
     def link(self, provider: str, merchant: str, /, **changes: Any) -> str:
         """The address that starts a flow, signed as a product would; `changes` replace claims."""
-        return f"{self.base_url}/authorize/{provider}?link={self.sign(self.claims(provider, merchant, **changes))}"
+        signed = self.sign(self.claims(provider, merchant, **changes))
+        return f"{self.base_url}/authorize/{provider}?link={signed}"
 
     def claims(self, provider: str, merchant: str, /, **changes: Any) -> dict[str, Any]:
         """The claims of a good link, with changes; None takes a claim out."""
@@ -160,6 +162,7 @@ class RunningStack:
             capture_output=True,
             text=True,
             timeout=30,
+            check=False,
         )
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr

@@ -87,7 +87,7 @@ class Merchant:
 def check_failure(
     stack: RunningStack, page: Page, status: int, reason: str, function: str = "callback"
 ) -> str:
-    """A failure page: its status, its reason, and a reference that is also in the log. Returns the reference."""
+    """A failure page: its status, its reason, and a reference that is also in the log, which it returns."""
     assert page.status == status, f"{page.status} instead of {status}: {page.text[:3000]}"
     found = _REFERENCE.search(page.text)
     assert found, page.text

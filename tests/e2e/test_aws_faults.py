@@ -1,4 +1,4 @@
-"""AWS failing around the token call: before it nothing is spent, after it nothing is lost without an alarm."""
+"""AWS failing around the token call: before it nothing is spent, after it nothing is lost in silence."""
 
 import json
 from base64 import b64decode

@@ -1,4 +1,4 @@
-"""Callbacks that are refused before anything is spent: no token call, nothing written, and the flow lives on."""
+"""Callbacks refused before anything is spent: no token call, nothing written, and the flow lives on."""
 
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlencode, urlsplit

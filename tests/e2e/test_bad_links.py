@@ -1,4 +1,4 @@
-"""Links that `/authorize` refuses, and requests that it does not answer: a page, no cookie, nothing written."""
+"""Links that `/authorize` refuses, and requests it does not answer: a page, no cookie, nothing written."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Providers that answer badly: one token call, a page that says so, nothing stored, and a second try works."""
+"""Providers that answer badly: one token call, a page that says so, nothing stored; a second try works."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.running import PROVIDERS, RunningStack
 from tests.e2e.story import Merchant, check_failure, returned
+from tests.e2e.visitor import Page
 
 INVALID = (502, "provider_answer_invalid")
 UNAVAILABLE = (503, "provider_unavailable")
@@ -66,9 +67,7 @@ def test_a_byte_order_mark_does_no_harm(stack: RunningStack, merchant: Merchant,
     )
 
 
-def test_slow_answers_end_at_the_deadline(
-    stack: RunningStack, seen: list[object], merchant: Merchant
-) -> None:
+def test_slow_answers_end_at_the_deadline(stack: RunningStack, merchant: Merchant) -> None:
     calls = {provider: len(stack.simulator(provider).calls()) for provider in PROVIDERS}
     connections = stack.rows("connections")
     stories = []
@@ -77,10 +76,10 @@ def test_slow_answers_end_at_the_deadline(
         stories.append((provider, tab, tab.decide(provider)))
         stack.simulator(provider).misbehave(mode)
 
-    def finish(story: tuple[str, Merchant, object]) -> float:
-        provider, tab, back = story
+    def finish(story: tuple[str, Merchant, Page]) -> float:
+        _, tab, back = story
         started = time.monotonic()
-        check_failure(stack, tab.browser.follow(back), 504, "provider_timeout")  # type: ignore[arg-type]
+        check_failure(stack, tab.browser.follow(back), 504, "provider_timeout")
         return time.monotonic() - started
 
     with ThreadPoolExecutor(len(stories)) as pool:

@@ -1,4 +1,4 @@
-"""`make run` as its user meets it: addresses, Ctrl-C, and one clear line for each thing that is in the way."""
+"""`make run` as its user meets it: addresses, Ctrl-C, one clear line for each thing that is in the way."""
 
 import json
 import os
@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.running import ROOT, STOP_SECONDS, RunningStack, command, environment, session_members
+from tests.e2e.running import STOP_SECONDS, RunningStack, command, environment, session_members
+from tests.support import ROOT
 
 
 def run_to_its_end(state_dir: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -25,6 +26,7 @@ def run_to_its_end(state_dir: Path, *arguments: str, **more: str) -> subprocess.
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
 
 
@@ -40,7 +42,8 @@ def announced(state_dir: Path, process: subprocess.Popen[bytes], output: Path) -
     """stack.json, once it is there."""
     path, deadline = state_dir / "stack.json", time.monotonic() + 60
     while not path.exists():
-        assert process.poll() is None and time.monotonic() < deadline, output.read_text()
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() < deadline, output.read_text()
         time.sleep(0.05)
     return json.loads(path.read_text())
 
@@ -76,7 +79,8 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     assert "Traceback" not in said
     for address in (info["demo_url"], info["base_url"], *info["providers"].values()):
         assert address in said
-    assert re.search(r"^\d\d:\d\d:\d\d  authorize +link_missing +yotpo +\d+ ms  ref [0-9a-f]{10}", said, re.M)
+    line = r"^\d\d:\d\d:\d\d  authorize +link_missing +yotpo +\d+ ms  ref [0-9a-f]{10}"
+    assert re.search(line, said, re.MULTILINE)
 
 
 def test_stack_json_says_all_that_a_script_needs(stack: RunningStack) -> None:
@@ -96,7 +100,7 @@ def test_everything_listens_on_loopback_only(stack: RunningStack) -> None:
     inodes = set()
     for member in session_members(stack.process.pid):
         for link in Path(f"/proc/{member.split()[0]}/fd").iterdir():
-            target = os.readlink(link) if link.is_symlink() else ""
+            target = str(link.readlink()) if link.is_symlink() else ""
             if target.startswith("socket:["):
                 inodes.add(target[8:-1])
     listening = []

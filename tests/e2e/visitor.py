@@ -19,7 +19,7 @@ Headers = Mapping[str, str]
 
 @dataclass
 class Form:
-    """A form of a page: its target, method, and fields with their values; `buttons` are not yet among them."""
+    """A form of a page: target, method, fields with their values; `buttons` are not yet among them."""
 
     action: str
     method: str
@@ -176,7 +176,8 @@ class Visitor:
             name, _, value = pair.strip().partition("=")
             attributes = {part.strip().partition("=")[0].lower(): part.partition("=")[2] for part in rest}
             if name.startswith("__Host-"):
-                assert "secure" in attributes and "domain" not in attributes, line
+                assert "secure" in attributes, line
+                assert "domain" not in attributes, line
                 assert attributes.get("path") == "/", line
             if attributes.get("max-age") == "0":
                 jar.pop(name, None)
@@ -271,6 +272,10 @@ class _FormReader(HTMLParser):
         elif tag == "option" and (self._select or "selected" in found):
             form.fields.append((self._select or form.fields.pop()[0], value))
             self._select = None
-        elif tag == "input" and name and "disabled" not in found:
-            if kind not in ("checkbox", "radio") or "checked" in found:
-                form.fields.append((name, value))
+        elif tag == "input" and _is_sent(kind, found):
+            form.fields.append((name, value))
+
+
+def _is_sent(kind: str, found: dict[str, Any]) -> bool:
+    ticked = kind not in ("checkbox", "radio") or "checked" in found
+    return ticked and bool(found.get("name")) and "disabled" not in found

@@ -64,3 +64,12 @@ def test_addresses_are_listed() -> None:
         "  Logs          x",
         "",
     ]
+
+
+def test_a_page_that_polls_does_not_drown_the_rest() -> None:
+    out = io.StringIO()
+    console = Console(out)
+    listed, read = (result({"level": "INFO", "outcome": outcome}) for outcome in ("listed", "read"))
+    for given in (listed, listed, listed, read, read, listed, listed):
+        console.invocation("connections", given)
+    assert [line.split()[2] for line in out.getvalue().splitlines()] == ["listed", "read", "read", "listed"]

@@ -21,8 +21,10 @@ from django.core.wsgi import get_wsgi_application
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 USER, PASSWORD = "wile.e", "a-password-for-this-test-only"
-_LOGIN = """<!doctype html><title>Sign in</title><form method="post">{% csrf_token %}{{ form.as_p }}
-<input type="hidden" name="next" value="{{ next }}"><button name="enter" value="yes">Sign in</button></form>"""
+_LOGIN = """<!doctype html><title>Sign in</title>
+<form method="post">{% csrf_token %}{{ form.as_p }}
+<input type="hidden" name="next" value="{{ next }}">
+<button name="enter" value="yes">Sign in</button></form>"""
 
 
 class Setup(NamedTuple):

@@ -10,6 +10,7 @@ from pathlib import Path as File
 from typing import Any, NamedTuple
 
 import yaml
+from yaml.constructor import SafeConstructor
 
 from mooring.providers.problems import ConfigurationError, Path, Problem, dotted
 
@@ -99,10 +100,17 @@ def _refuse_anchors(name: str, text: str) -> None:
             )
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader as it comes: SAM's libraries teach the shared one to leave dates as text."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_timestamp)
+
+
 class _Reader:
     def __init__(self, name: str, text: str) -> None:
         self._name = name
-        self._loader = yaml.SafeLoader(text)
+        self._loader = _Loader(text)
         self._places: dict[Path, Place] = {(): Place(name, 1)}
         self._problems: list[Problem] = []
 
