@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from tests.e2e.running import RunningStack
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _LAST in item.nodeid)
 
 
-class _OneStack(LoadScopeScheduling):
+class _OneStack(LoadScopeScheduling):  # type: ignore[misc]
     """The rooms of the running stack go to one worker, so that there is one stack; others go file by file."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -13,6 +13,10 @@ BROWSER = browser("/callback/", OBSERVABILITY.emit)
 
 
 @OBSERVABILITY.wrap
-def handler(event: Event, _context: Any) -> dict[str, Any]:
+def handler(event: Event, context: Any) -> dict[str, Any]:
     """Answer one HTTP API event (payload format 2.0)."""
-    return respond(event, lambda visit, ref: callback(visit, PORTS, ref), BROWSER)
+
+    def left() -> float:
+        return float(context.get_remaining_time_in_millis()) / 1000
+
+    return respond(event, lambda visit, ref: callback(visit, PORTS, ref, left), BROWSER)

@@ -5,7 +5,7 @@ from typing import Any
 from mooring.entry.http_api import Event
 from mooring.entry.observability import Observability
 from mooring.entry.service_api import answer
-from mooring.entry.wiring import read_ports
+from mooring.entry.wiring import enabled, read_ports
 
 OBSERVABILITY = Observability(metric="Served")
 PORTS = read_ports()
@@ -14,4 +14,4 @@ PORTS = read_ports()
 @OBSERVABILITY.wrap
 def handler(event: Event, _context: Any) -> dict[str, Any]:
     """Answer one HTTP API event (payload format 2.0)."""
-    return answer(event, PORTS, OBSERVABILITY.emit)
+    return answer(event, PORTS, enabled, OBSERVABILITY.emit)

@@ -142,6 +142,20 @@ def test_a_notice_counts_more_than_a_conflict_beside_it(aws: AwsServer, setting:
     assert setting.pauses == []
 
 
+def test_a_notice_counts_more_than_an_account_that_nobody_confirmed(aws: AwsServer, setting: Setting) -> None:
+    with aws.failing(cancelled("ConditionalCheckFailed", "None", "ConditionalCheckFailed")):
+        assert setting.failure().reason is Reason.UNINSTALLED_MEANWHILE
+
+
+@pytest.mark.parametrize("beside", ["None", "TransactionConflict"])
+def test_an_account_that_would_replace_a_verified_one_is_not_tried_again(
+    aws: AwsServer, setting: Setting, beside: str
+) -> None:
+    with aws.failing(cancelled("ConditionalCheckFailed", beside, "None")):
+        assert setting.failure().reason is Reason.ACCOUNT_MISMATCH
+    assert (setting.pauses, setting.generations()) == ([], [])
+
+
 def test_an_unreachable_table_is_tried_again(setting: Setting, aws: AwsServer) -> None:
     elsewhere = AwsServer()
     client = elsewhere.dynamodb()

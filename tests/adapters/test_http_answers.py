@@ -40,6 +40,19 @@ def test_what_is_not_http_is_broken(client: OutboundHttp, serve: Serve, answer: 
     assert len(server.heads) == 1
 
 
+@pytest.mark.parametrize("status", [101, 102, 103, 199])
+def test_an_interim_answer_is_no_answer(client: OutboundHttp, serve: Serve, status: int) -> None:
+    server = serve(plain(b"HTTP/1.1 %d Wait\r\nContent-Length: 2\r\n\r\n{}" % status, stay=True))
+    fault = fault_of(client, request(server))
+    assert (fault.kind, fault.sent) == ("broken", True)
+    assert len(server.heads) == 1
+
+
+def test_a_continue_before_the_answer_is_passed_over(client: OutboundHttp, serve: Serve) -> None:
+    server = serve(plain(b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}"))
+    assert client.send(request(server)).body == b"{}"
+
+
 def test_a_broken_header_is_not_logged(
     client: OutboundHttp, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mooring.adapters.http import IDLE_PER_ORIGIN, OutboundHttp
+from mooring.core.ports import HttpFault
 from tests.adapters.http_client import Serve, fault_of, request
 from tests.contract.socket_server import hang_up, plain, response
 
@@ -127,6 +128,27 @@ def test_an_answer_that_nobody_asked_for_answers_nothing(client: OutboundHttp, s
     server = serve(plain(HEAD + b"Content-Length: 3\r\n\r\none" + extra, stay=True), response(200, b"two"))
     assert client.send(request(server)).body == b"one"
     assert client.send(request(server)).body == b"two"
+
+
+def test_no_merchant_gets_the_answer_to_another_ones_token_call(client: OutboundHttp, serve: Serve) -> None:
+    server = serve(response())
+
+    def hint_then_token(connection: socket.socket) -> bool:
+        body = b'{"access_token":"for-' + server.bodies[-1] + b'"}'
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
+        server.pause(0.5)
+        return response(200, body)(connection)
+
+    server.answers = [hint_then_token]
+    answers = []
+    for merchant in (b"merchant-1", b"merchant-2"):
+        try:
+            answers.append((merchant, client.send(request(server, body=merchant)).body))
+        except HttpFault:
+            answers.append((merchant, b""))
+    for merchant, body in answers:
+        assert body in (b"", b'{"access_token":"for-' + merchant + b'"}')
+    assert server.bodies == [b"merchant-1", b"merchant-2"]
 
 
 def test_connections_are_kept_per_origin(client: OutboundHttp, serve: Serve) -> None:

@@ -18,7 +18,7 @@ from mooring.providers.authorization_request import authorization_url
 from mooring.providers.oauth2 import OAuth2
 from tests.entry.events import event
 from tests.fakes.http import FakeHttp
-from tests.flows.world import Browser, World
+from tests.flows.world import FUNCTION_SECONDS, Browser, World
 from tests.protocol.shapes import ALL
 
 GOOD = HttpResponse(200, {}, b'{"access_token":"at-1","App_access_token":"at-1","status":"success"}')
@@ -64,7 +64,8 @@ class Stack:
         return authorize(visit, ports)
 
     def _callback(self, visit: Visit, ref: str) -> Result:
-        return callback(visit, self.world.callback_ports(OAuth2(self.http)), ref)
+        ports = self.world.callback_ports(OAuth2(self.http))
+        return callback(visit, ports, ref, lambda: float(FUNCTION_SECONDS))
 
     def started(self, browser: Browser, provider: str, link: str) -> str:
         """A flow as far as the provider; returns its state."""

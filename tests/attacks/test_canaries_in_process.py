@@ -45,7 +45,7 @@ FLAWED: list[tuple[str, str, list[HttpResponse | HttpFault]]] = [
     ("acme", "provider_answer_invalid", [HttpResponse(200, {}, b'{"access_token":"canary access"}')]),
     ("acme", "provider_misconfigured", [HttpResponse(401, {}, b'{"error":"invalid_client"}')]),
     ("acme", "provider_timeout", [HttpFault("timeout", sent=True)]),
-    ("acme", "internal", []),
+    ("acme", "token_lost", []),
 ]
 
 
@@ -153,7 +153,7 @@ SECRETIVE = [
         {"cookie": "canary", "referer": "canary"},
     ),
     Result("redirected", "acme", "Acme", "m-1", "https://x/?state=canary", None, ("canary=canary",)),
-    Attempt(ACME, FLOW, verify_link(LINK, policy(), NOW), "__Host-x", NOW, "ref"),
+    Attempt(ACME, FLOW, verify_link(LINK, policy(), NOW), "__Host-x", NOW, "ref", lambda: 0.0),
     parse_query("code=canary"),
 ]
 

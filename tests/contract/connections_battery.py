@@ -99,13 +99,59 @@ class ConnectionsBattery:
     def test_a_reconnect_is_a_new_generation(self, world: World) -> None:
         link = a_link()
         connected(world, link, exchange(link))
-        connected(world, link, exchange(link, tokens=BARE, verified=False, at=NOW + 60))
+        connected(world, link, exchange(link, tokens=BARE, at=NOW + 60))
         found = world.connections.read(link.merchant_id, "prov-a", "shop-1")
         assert found is not None
         assert found.access == BARE.access
         new = found.connection
         assert (new.generation, new.version, new.connected_at, new.updated_at) == (2, 2, NOW + 62, NOW + 62)
-        assert (new.expires_at, new.scopes, new.details, new.account_verified) == (None, (), {}, False)
+        assert (new.expires_at, new.scopes, new.details, new.account_verified) == (None, (), {}, True)
+
+    @pytest.mark.parametrize(("before", "after"), [(True, True), (False, True), (False, False)])
+    def test_a_reconnect_may_be_as_proven_as_before_or_better(
+        self, world: World, before: bool, after: bool
+    ) -> None:
+        link = a_link()
+        connected(world, link, exchange(link, verified=before))
+        connected(world, link, exchange(link, tokens=BARE, verified=after, at=NOW + 60))
+        found = world.connections.read(link.merchant_id, "prov-a", "shop-1")
+        assert found is not None
+        assert (found.connection.generation, found.connection.account_verified) == (2, after)
+        assert found.access == BARE.access
+
+    def test_an_unverified_account_never_replaces_a_verified_one(self, world: World) -> None:
+        link = a_link()
+        account = f"shop-{link.jti}"
+        connected(world, link, exchange(link, account))
+        row = world.connections.read(link.merchant_id, "prov-a", account)
+        state = burned(world, link, NOW + 60)
+        unproven = exchange(link, account, tokens=BARE, verified=False, at=NOW + 60)
+        for _ in range(2):
+            assert refused(world, unproven, link, state) is Reason.ACCOUNT_MISMATCH
+        assert world.connections.read(link.merchant_id, "prov-a", account) == row
+        assert [one.generation for one in world.connections.list(link.merchant_id)] == [1]
+        assert world.pointers("prov-a", account) == {link.merchant_id}
+        assert world.flows.burn(link, state, NOW + 61) == Burn(BurnState.EXCHANGING, NOW + 60)
+
+    def test_an_unverified_account_replaces_nothing_of_other_merchants_or_accounts(
+        self, world: World
+    ) -> None:
+        link, other = a_link(), a_link()
+        connected(world, link, exchange(link, "shop-1"))
+        connected(world, other, exchange(other, "shop-1", verified=False))
+        connected(world, link, exchange(link, "shop-2", verified=False))
+        assert [one.account_verified for one in world.connections.list(link.merchant_id)] == [True, False]
+        assert [one.account_verified for one in world.connections.list(other.merchant_id)] == [False]
+
+    def test_a_flow_that_is_done_says_so_even_where_a_verified_one_came_after_it(self, world: World) -> None:
+        link = a_link()
+        unproven = exchange(link, tokens=BARE, verified=False)
+        state = connected(world, link, unproven)
+        connected(world, link, exchange(link, at=NOW + 60))
+        world.connections.connect(unproven, link, state)
+        found = world.connections.read(link.merchant_id, "prov-a", "shop-1")
+        assert found is not None
+        assert (found.connection.generation, found.access) == (2, EVERYTHING.access)
 
     def test_two_connects_at_once_are_two_generations(self, world: World) -> None:
         link = a_link()

@@ -19,6 +19,7 @@ from mooring.core.flow import (
     set_cookie,
     state_hash,
 )
+from mooring.core.names import is_name
 from tests.core.signing import NOW
 
 OPEN = Flow("acme", "state-1", "verifier-1", NOW, "h.b.s")
@@ -32,9 +33,10 @@ def test_a_flow_comes_back_as_it_went(flow: Flow) -> None:
 
 
 TEXT = st.text("ABCxyz019._-", min_size=1, max_size=43)
+NAME = TEXT.filter(is_name)
 
 
-@given(TEXT, TEXT, TEXT, st.integers(0, 10**12 - 1), TEXT, st.booleans(), st.booleans())
+@given(TEXT, TEXT, NAME, st.integers(0, 10**12 - 1), TEXT, st.booleans(), st.booleans())
 def test_any_flow_comes_back_as_it_went(
     provider: str, state: str, fourth: str, started: int, link: str, done: bool, pending: bool
 ) -> None:
@@ -57,6 +59,7 @@ def test_a_finished_flow_keeps_no_verifier() -> None:
      "1~1.5~acme~s~v~l", "1~~acme~s~v~l", "1~9999999999999~acme~s~v~l", "1~1~acme~~v~l", "1~1~acme~s~~l",
      "d1~1~acme~s~~l",
      "d1~1~acme~s~?~l", "d1~1~acme~s~a b~l", "d1~1~acme~s~??a~l", "d1~1~acme~s~a&status=x~l",
+     "d1~1~acme~s~.~l", "d1~1~acme~s~..~l",
      "D1~1~acme~s~a~l"],
 )  # fmt: skip
 def test_what_is_no_flow_of_ours(value: str) -> None:

@@ -21,13 +21,13 @@ def test_what_is_no_provider_id(text: str) -> None:
     assert not is_provider_id(text)
 
 
-@pytest.mark.parametrize("text", ["m-1", "A.b_c:d-E", "x" * 128, "0"])
+@pytest.mark.parametrize("text", ["m-1", "A.b_c:d-E", "x" * 128, "0", "a.", ".a", "..."])
 def test_names(text: str) -> None:
     assert is_name(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "a b", "a/b", "a#b", "a~b", "a@b", "m\n", "m\0", "é", "x" * 129, "٣"]
+    "text", ["", " ", "a b", "a/b", "a#b", "a~b", "a@b", "m\n", "m\0", "é", "x" * 129, "٣", ".", ".."]
 )
 def test_what_is_no_name(text: str) -> None:
     assert not is_name(text)

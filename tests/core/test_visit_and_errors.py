@@ -2,7 +2,7 @@
 
 import pytest
 
-from mooring.core.errors import STATUS, Failure, Outcome, Reason, TokenCallFailure
+from mooring.core.errors import ALARMS, STATUS, Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.visit import Visit
 from tests.core.signing import BASE_URL
 
@@ -56,3 +56,29 @@ def test_a_failure_collects_where_to_go_on_and_what_to_clear() -> None:
 def test_a_failed_token_call_says_who_has_to_act() -> None:
     failure = TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_TIMEOUT)
     assert (failure.outcome, failure.status) == (Outcome.TRANSIENT, 504)
+
+
+@pytest.mark.parametrize(
+    ("reason", "alarm"),
+    [
+        (Reason.TOKEN_LOST, "TokenLost"),
+        (Reason.IDENTITY_UNAVAILABLE, "TokenKept"),
+        (Reason.ACCOUNT_MISSING, "TokenKept"),
+        (Reason.ACCOUNT_MISMATCH, "TokenDiscarded"),
+        (Reason.UNINSTALLED_MEANWHILE, "TokenDiscarded"),
+    ],
+)
+def test_what_may_have_cost_a_token_has_a_metric_of_its_own(reason: Reason, alarm: str) -> None:
+    assert Failure(reason).alarm == alarm
+
+
+def test_no_other_reason_rings() -> None:
+    assert {reason for reason in Reason if Failure(reason).alarm} == {*ALARMS}
+    assert len(ALARMS) == 5
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_token_call_rings_when_its_answer_was_lost_whatever_its_reason(outcome: Outcome) -> None:
+    reasons = (Reason.PROVIDER_TIMEOUT, Reason.PROVIDER_ANSWER_INVALID, Reason.PROVIDER_UNAVAILABLE)
+    expected = "ExchangeInDoubt" if outcome is Outcome.IN_DOUBT else None
+    assert {TokenCallFailure(outcome, reason).alarm for reason in reasons} == {expected}

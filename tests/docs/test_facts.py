@@ -7,7 +7,7 @@ import pytest
 
 from mooring.adapters import transitions
 from mooring.core.connection import Account, NewConnection, Status
-from mooring.core.errors import STATUS, Reason
+from mooring.core.errors import ALARMS, STATUS, Outcome, Reason, TokenCallFailure
 from mooring.core.link import Link
 from mooring.core.tokens import SealedField, SealedTokens
 from mooring.entry.texts import TEXTS
@@ -91,17 +91,25 @@ def test_every_status_is_in_the_glossary() -> None:
 
 
 def test_metrics_in_the_runbook_are_those_of_the_code() -> None:
-    sources = [
-        *(ROOT / "functions").glob("*/handler.py"),
-        ROOT / "layers/mooring/mooring/entry/observability.py",
-    ]
-    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    written = (
-        set(re.findall(r'metric="(\w+)"', code))
-        | set(re.findall(r': "((?:Token|Exchange)\w+)"', code))
-        | {"Failed"}
-    )
+    handlers = (ROOT / "functions").glob("*/handler.py")
+    code = "\n".join(path.read_text(encoding="utf-8") for path in handlers)
+    in_doubt = TokenCallFailure(Outcome.IN_DOUBT, Reason.PROVIDER_TIMEOUT).alarm
+    written = {*re.findall(r'metric="(\w+)"', code), *ALARMS.values(), in_doubt, "Failed"}
     assert {row[0].strip("`") for row in document("docs/runbook.md").rows("metric")} == written
+
+
+def test_the_runbook_names_each_reason_beside_the_metric_that_counts_it() -> None:
+    rows = document("docs/runbook.md").rows("metric", "from", "means")
+    means = {row[0].strip("`"): set(names(row[2])) for row in rows}
+    for metric in {*ALARMS.values()} - {"TokenLost"}:
+        assert means[metric] == {reason.value for reason, counted in ALARMS.items() if counted == metric}
+
+
+def test_log_groups_in_the_runbook_are_those_of_the_template() -> None:
+    template = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    groups = set(re.findall(r"LogGroupName: !Sub (\S+)", template))
+    told = set(re.findall(r"`(/aws/[\w/-]+)`", document("docs/runbook.md").text))
+    assert told == {group.replace("${Stage}", "prod") for group in groups}
 
 
 def test_parameters_in_the_quickstart_are_those_of_the_template() -> None:

@@ -10,7 +10,7 @@ import requests
 from local.simulators.xeno import SCOPES
 from local.simulators.yotpo import STORES
 from tests.e2e.running import PROVIDERS, RETURN_TO, RunningStack
-from tests.e2e.story import Merchant, returned
+from tests.e2e.story import Merchant, check_failure, returned
 
 FIRST_STORE, SECOND_STORE, *_ = STORES
 WITH_STATE = [provider for provider in PROVIDERS if provider != "notifyvisitors"]
@@ -155,13 +155,46 @@ def test_the_scopes_that_were_granted_are_the_ones_stored(stack: RunningStack, m
     assert [scope["S"] for scope in row["scopes"]["L"]] == [scope for scope in SCOPES if scope != "contacts"]
 
 
-def test_a_store_that_cannot_be_confirmed_is_kept_as_unverified(
+def pointers(stack: RunningStack, merchant: Merchant) -> list[str]:
+    """What leads from a verified account back to this merchant."""
+    found = [row for row in stack.rows("connections") if row["connection"]["S"] == merchant.name]
+    return [row["merchant_id"]["S"] for row in found]
+
+
+def test_a_store_is_confirmed_with_the_new_token(stack: RunningStack, merchant: Merchant) -> None:
+    merchant.connect("yotpo")
+    assert pointers(stack, merchant) == [f"@account#yotpo#{FIRST_STORE}"]
+
+
+def test_a_store_that_cannot_be_confirmed_yet_is_asked_for_again(
+    stack: RunningStack, merchant: Merchant
+) -> None:
+    back, calls = merchant.decide("yotpo"), len(stack.simulator("yotpo").calls())
+    stack.simulator("yotpo").misbehave("http_503", "api")
+    check_failure(stack, merchant.browser.follow(back), 503, "identity_unavailable")
+    assert merchant.rows() == []
+    assert returned(merchant.browser.follow(back))["status"] == ["connected"]
+    assert len(stack.simulator("yotpo").calls()) == calls + 1
+
+
+def test_a_store_that_the_provider_says_nothing_about_is_kept_as_unverified(
     stack: RunningStack, merchant: Merchant
 ) -> None:
     back = merchant.decide("yotpo")
-    stack.simulator("yotpo").misbehave("http_503", "api")
+    stack.simulator("yotpo").misbehave("invalid_grant", "api")
     assert returned(merchant.browser.follow(back))["status"] == ["connected"]
     (row,) = merchant.rows()
     assert row["account_verified"]["BOOL"] is False
-    pointers = [r for r in stack.rows("connections") if r["connection"]["S"] == merchant.name]
-    assert pointers == []
+    assert pointers(stack, merchant) == []
+
+
+def test_a_token_that_is_not_the_stores_is_not_stored_under_its_name(
+    stack: RunningStack, merchant: Merchant
+) -> None:
+    """The store stands unsigned in the address: here somebody has put another one there."""
+    back = merchant.decide("yotpo", store=SECOND_STORE)
+    moved = back.location.replace(SECOND_STORE, FIRST_STORE)
+    page = merchant.browser.open(moved, back.initiator)
+    check_failure(stack, page, 403, "account_mismatch")
+    assert merchant.rows() == []
+    merchant.connect("yotpo", store=SECOND_STORE)

@@ -114,3 +114,24 @@ def test_an_exception_on_a_record_is_not_formatted() -> None:
 def test_without_an_environment_there_are_names_all_the_same() -> None:
     (fields,) = written(GOOD, environ={})
     assert (fields["service"], fields["_aws"]["CloudWatchMetrics"][0]["Namespace"]) == ("mooring", "Mooring")
+
+
+class Context:
+    """What Lambda hands to a handler."""
+
+    invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:mooring-authorize"
+    aws_request_id = "lambda-1"
+
+
+def test_a_line_names_its_invocation_and_only_the_first_one_is_cold() -> None:
+    out = io.StringIO()
+    with redirect_stdout(out):
+        light_log.start(ENVIRON)
+        emit = light_log.emitter(ENVIRON, "FlowStarted")
+        for _ in range(2):
+            light_log.begin(Context())
+            emit(GOOD)
+    first, second = (json.loads(text) for text in out.getvalue().splitlines())
+    assert (first["cold_start"], second["cold_start"]) == (True, False)
+    assert first["function_request_id"] == "lambda-1"
+    assert first["function_arn"] == Context.invoked_function_arn

@@ -58,21 +58,27 @@ def test_one_line_with_the_fields_of_the_line(service: str, capsys: pytest.Captu
     assert directive["Metrics"] == [{"Name": "FlowFinished", "Unit": "Count"}]
 
 
-@pytest.mark.parametrize(
-    ("reason", "names"),
-    [
-        ("state_missing", ["Failed"]),
-        ("token_lost", ["Failed", "TokenLost"]),
-        ("account_mismatch", ["Failed", "TokenDiscarded"]),
-        ("uninstalled_meanwhile", ["Failed", "TokenDiscarded"]),
-    ],
-)
-def test_what_an_alarm_waits_for_is_counted(
-    service: str, capsys: pytest.CaptureFixture[str], reason: str, names: list[str]
+@pytest.mark.parametrize("provider", ["acme", None])
+@pytest.mark.parametrize("alarm", [None, "TokenLost", "TokenKept", "TokenDiscarded", "ExchangeInDoubt"])
+def test_what_an_alarm_waits_for_is_counted_beside_the_failure(
+    service: str, capsys: pytest.CaptureFixture[str], alarm: str | None, provider: str | None
 ) -> None:
-    log, metrics = written(Line("failed", 500, "0123456789", "req-1", reason), capsys)
-    assert (log["level"], log["reason"], log["service"]) == ("WARNING", reason, service)
-    assert [metric["Name"] for metric in metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]] == names
+    line = Line("failed", 500, "0123456789", "req-1", "any_reason", provider, alarm=alarm)
+    log, metrics = written(line, capsys)
+    assert (log["level"], log["reason"], log["service"]) == ("WARNING", "any_reason", service)
+    (directive,) = metrics["_aws"]["CloudWatchMetrics"]
+    names = ["Failed", alarm] if alarm else ["Failed"]
+    assert [metric["Name"] for metric in directive["Metrics"]] == names
+    assert all(metrics[name] == [1.0] for name in names)
+
+
+@pytest.mark.parametrize("reason", ["token_lost", "account_mismatch", "provider_timeout"])
+def test_a_reason_alone_rings_for_nothing(
+    service: str, capsys: pytest.CaptureFixture[str], reason: str
+) -> None:
+    _, metrics = written(Line("failed", 500, "0123456789", "req-1", reason), capsys)
+    (directive,) = metrics["_aws"]["CloudWatchMetrics"]
+    assert [metric["Name"] for metric in directive["Metrics"]] == ["Failed"]
 
 
 def test_libraries_do_not_speak() -> None:
@@ -80,21 +86,3 @@ def test_libraries_do_not_speak() -> None:
     for name in ("boto3", "botocore", "urllib3", "requests"):
         assert not logging.getLogger(name).isEnabledFor(logging.ERROR)
         assert not logging.getLogger(name).propagate
-
-
-@pytest.mark.parametrize(
-    ("reason", "metric"),
-    [
-        ("token_lost", "TokenLost"),
-        ("provider_timeout", "ExchangeInDoubt"),
-        ("provider_answer_invalid", "ExchangeInDoubt"),
-        ("account_mismatch", "TokenDiscarded"),
-        ("uninstalled_meanwhile", "TokenDiscarded"),
-    ],
-)
-def test_what_may_have_cost_a_token_has_a_metric_of_its_own(
-    service: str, capsys: pytest.CaptureFixture[str], reason: str, metric: str
-) -> None:
-    _, metrics = written(Line("failed", 500, "0123456789", "req-1", reason, "acme"), capsys)
-    (directive,) = metrics["_aws"]["CloudWatchMetrics"]
-    assert [entry["Name"] for entry in directive["Metrics"]] == ["Failed", metric]

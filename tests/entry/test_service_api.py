@@ -46,6 +46,7 @@ class Service:
         access = self.sealer.prepare("m:1", "acme").seal("access", "shop-9", "at-canary")
         self.connections.rows["m:1", "acme#shop-9"] = ReadableConnection(LIVE, access)
         self.ports = ReadPorts(self.connections, self.sealer, FakeClock(NOW))
+        self.known = {"acme"}.__contains__
         self.lines: list[Line] = []
 
     def get(self, route: str, path: str, query: str = "", **changes: Any) -> tuple[Response, dict[str, Any]]:
@@ -53,7 +54,7 @@ class Service:
         event = {"version": "2.0", "routeKey": route, "rawPath": path, "rawQueryString": query,
                  "pathParameters": names,
                  "requestContext": {"requestId": "req-1"}, **changes}  # fmt: skip
-        response = answer(event, self.ports, self.lines.append)
+        response = answer(event, self.ports, self.known, self.lines.append)
         return response, json.loads(response["body"])
 
 
@@ -199,6 +200,22 @@ def test_names_that_are_none_never_reach_the_log(service: Service) -> None:
     problem(service, response, body, "connection_not_found", 404)
     line = service.lines[0]
     assert (line.merchant_id, line.provider, line.account_id) == (None, None, None)
+
+
+def test_a_provider_is_named_in_the_log_only_where_it_is_enabled(service: Service) -> None:
+    for provider, logged in (("acme", "acme"), ("nobody", None), ("Acme", None), ("", None)):
+        names = {**NAMES, "provider": provider}
+        path = f"{LIST_PATH}/{provider}/shop-9/token"
+        service.get(TOKEN_ROUTE, path, pathParameters=names)
+        assert service.lines[-1].provider == logged
+        assert (service.lines[-1].merchant_id, service.lines[-1].account_id) == ("m:1", "shop-9")
+
+
+def test_a_path_that_names_its_parent_names_nobody(service: Service) -> None:
+    names = {**NAMES, "merchant_id": "..", "account_id": "."}
+    response, body = service.get(TOKEN_ROUTE, "/merchants/../connections/acme/./token", pathParameters=names)
+    problem(service, response, body, "connection_not_found", 404)
+    assert (service.lines[0].merchant_id, service.lines[0].account_id) == (None, None)
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACTIVE])

@@ -83,10 +83,12 @@ class Installation:
             case "callback":
                 return respond(
                     event,
-                    lambda visit, ref: callback(visit, self._callback(), ref),
+                    lambda visit, ref: callback(visit, self._callback(), ref, lambda: 28.0),
                     self._browser("/callback/"),
                 )
-        return answer(event, ReadPorts(self.connections, self.sealer, self.clock), self.lines.append)
+        ports = ReadPorts(self.connections, self.sealer, self.clock)
+        known = self.catalog.settings().providers.__contains__
+        return answer(event, ports, known, self.lines.append)
 
     def _browser(self, prefix: str) -> Browser:
         settings = self.catalog.settings()

@@ -32,6 +32,10 @@ class FakeConnections(Fallible):
                 return
             if flow is None or flow.state not in (BurnState.EXCHANGING, BurnState.KEPT):
                 raise Failure(Reason.STORAGE_UNAVAILABLE)
+            key = (new.merchant_id, connection_key(new.provider, new.account.account_id))
+            old = self.rows.get(key) if new.confirmation_hash is None else None
+            if old and old.connection.account_verified and not new.account.verified:
+                raise Failure(Reason.ACCOUNT_MISMATCH)
             self._store(new, flow)
 
     def read(self, merchant_id: str, provider: str, account_id: str) -> ReadableConnection | None:

@@ -1,7 +1,5 @@
 """What every fake can do: note its calls in a journal, and fail as a test says."""
 
-from mooring.core.errors import Failure
-
 
 class Fallible:
     """Base of the fakes.
@@ -12,7 +10,7 @@ class Fallible:
 
     def __init__(self, journal: list[str] | None = None) -> None:
         self.journal: list[str] = [] if journal is None else journal
-        self.broken: dict[str, Failure] = {}
+        self.broken: dict[str, Exception] = {}
 
     def called(self, method: str) -> None:
         """Note a call, and fail it if it is to fail."""

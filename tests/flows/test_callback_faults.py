@@ -1,9 +1,13 @@
 """What fails, at each place of the callback: what was spent, what was written, what comes next."""
 
+from collections.abc import Callable
+from typing import NoReturn
+
 import pytest
 
 from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.ports import BurnState
+from mooring.core.tokens import SealedField
 from tests.core.signing import RETURN_TO
 from tests.fakes.authorization_server import TOKENS
 from tests.flows.world import Browser, World, refusal
@@ -121,11 +125,24 @@ def test_when_the_queue_fails_too_the_token_is_lost_and_says_so(world: World, br
     world.connections.broken["connect"] = Failure(Reason.STORAGE_UNAVAILABLE)
     world.recovery.broken["put"] = Failure(Reason.STORAGE_UNAVAILABLE)
     failure = refusal(lambda: world.callback(browser, f"code=c&state={state}"))
-    assert (failure.reason, failure.status) == (Reason.TOKEN_LOST, 500)
+    assert (failure.reason, failure.status, failure.alarm) == (Reason.TOKEN_LOST, 500, "TokenLost")
+    assert (failure.return_to, browser.jar) == (RETURN_TO, {})
+    assert world.nothing_connected()
+
+
+@pytest.mark.parametrize("queue", [True, False])
+def test_a_store_that_fails_notes_nothing_because_no_time_is_left_for_it(
+    world: World, browser: Browser, queue: bool
+) -> None:
+    state = world.start(browser)
+    world.connections.broken["connect"] = Failure(Reason.STORAGE_UNAVAILABLE)
+    if not queue:
+        world.recovery.broken["put"] = Failure(Reason.STORAGE_UNAVAILABLE)
+    refusal(lambda: world.callback(browser, f"code=c&state={state}"))
+    assert "fail" not in world.journal
     burned = world.burned(state)
     assert burned is not None
-    assert (burned.state, burned.reason) == (BurnState.FAILED, "token_lost")
-    assert world.nothing_connected()
+    assert (burned.state, burned.reason) == (BurnState.EXCHANGING, "")
 
 
 @pytest.mark.parametrize(("late", "wins"), [(-1, False), (0, True), (1, True)])
@@ -150,18 +167,82 @@ def test_an_uninstall_after_the_burn_wins_and_one_before_it_does_not(
     assert world.nothing_connected()
 
 
-def test_a_defect_after_the_token_call_is_a_loss_that_rings(world: World, browser: Browser) -> None:
-    state = world.start(browser)
+class NoSeal:
+    """Data keys that break when they are used."""
 
-    def broken(*_: object) -> None:
+    def seal(self, *_: str) -> SealedField:
+        """Break."""
         raise ZeroDivisionError("canary")
 
-    world.connections.connect = broken  # type: ignore[method-assign, assignment]
-    failure = refusal(lambda: world.callback(browser, f"code=c&state={state}"))
-    assert (failure.reason, failure.detail, failure.return_to) == (
+
+def broken(*_: object) -> NoReturn:
+    """Stands for a defect of ours."""
+    raise ZeroDivisionError("canary")
+
+
+def break_exchange(world: World) -> None:
+    world.server.tokens = broken
+
+
+def break_identify(world: World) -> None:
+    world.server.account = broken
+
+
+def break_seal(world: World) -> None:
+    world.sealer.prepare = lambda *_: NoSeal()  # type: ignore[method-assign, assignment]
+
+
+def break_connect(world: World) -> None:
+    world.connections.broken["connect"] = ZeroDivisionError("canary")
+
+
+def break_queue(world: World) -> None:
+    world.connections.broken["connect"] = Failure(Reason.STORAGE_UNAVAILABLE)
+    world.recovery.broken["put"] = ZeroDivisionError("canary")
+
+
+def break_keep(world: World) -> None:
+    world.server.account = Failure(Reason.IDENTITY_UNAVAILABLE)
+    world.flows.broken["keep"] = ZeroDivisionError("canary")
+
+
+def break_seal_whole(world: World) -> None:
+    world.server.account = Failure(Reason.IDENTITY_UNAVAILABLE)
+    break_seal(world)
+
+
+@pytest.mark.parametrize(
+    "break_",
+    [break_exchange, break_identify, break_seal, break_connect, break_queue, break_keep, break_seal_whole],
+)
+def test_a_defect_from_the_token_call_on_is_a_loss_that_rings(
+    world: World, browser: Browser, break_: Callable[[World], None]
+) -> None:
+    state = world.start(browser, "named")
+    break_(world)
+    failure = refusal(lambda: world.callback(browser, f"code=c&state={state}", "named"))
+    assert (failure.reason, failure.alarm, failure.detail, failure.return_to) == (
         Reason.TOKEN_LOST,
+        "TokenLost",
         "ZeroDivisionError",
         RETURN_TO,
     )
     assert isinstance(failure.__cause__, ZeroDivisionError)
     assert browser.jar == {}
+    assert len(world.server.exchanges) == 1
+    assert world.nothing_connected()
+
+
+def test_a_process_that_dies_in_its_token_call_is_no_failure_to_answer(
+    world: World, browser: Browser
+) -> None:
+    def dying(_call: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    state = world.start(browser)
+    world.server.tokens = dying
+    with pytest.raises(KeyboardInterrupt):
+        world.callback(browser, f"code=c&state={state}")
+    burned = world.burned(state)
+    assert burned is not None
+    assert burned.state is BurnState.EXCHANGING

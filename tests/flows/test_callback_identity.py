@@ -137,6 +137,41 @@ def test_another_account_than_expected_is_not_stored(world: World, browser: Brow
     assert world.nothing_connected()
 
 
+def test_an_account_that_the_provider_refuses_is_not_kept_for_another_try(
+    world: World, browser: Browser
+) -> None:
+    world.server.account = Failure(Reason.ACCOUNT_MISMATCH)
+    state = world.start(browser, "fragment")
+    failure = refusal(lambda: world.callback(browser, f"code=c&state={state}&app_key=shop-9", "fragment"))
+    assert (failure.reason, failure.status, failure.alarm) == (
+        Reason.ACCOUNT_MISMATCH,
+        403,
+        "TokenDiscarded",
+    )
+    burned = world.burned(state, provider="fragment")
+    assert burned is not None
+    assert (burned.state, burned.reason, burned.kept) == (BurnState.FAILED, "account_mismatch", None)
+    assert browser.jar == {}
+    assert world.nothing_connected()
+
+
+def test_an_account_that_nobody_confirmed_takes_no_verified_ones_place(
+    world: World, browser: Browser
+) -> None:
+    query = "code=c&app_key=shop-9&state="
+    world.server.account = [Account("shop-9", verified=True), Account("shop-9", verified=False)]
+    world.callback(browser, query + world.start(browser, "fragment"), "fragment")
+    row = world.connections.rows["m-1", "fragment#shop-9"]
+    state = world.start(browser, "fragment", jti="jti-2")
+    failure = refusal(lambda: world.callback(browser, query + state, "fragment"))
+    assert (failure.reason, failure.return_to) == (Reason.ACCOUNT_MISMATCH, RETURN_TO)
+    assert world.connections.rows == {("m-1", "fragment#shop-9"): row}
+    assert world.recovery.messages == []
+    burned = world.burned(state, provider="fragment", jti="jti-2")
+    assert burned is not None
+    assert (burned.state, burned.reason) == (BurnState.FAILED, "account_mismatch")
+
+
 def test_the_answer_of_the_provider_counts_more_than_the_return(world: World, browser: Browser) -> None:
     world.server.account = Account("shop-1", verified=True)
     state = world.start(browser, "fragment")

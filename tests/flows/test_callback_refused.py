@@ -9,7 +9,7 @@ from mooring.core.flow import cookie_name, encode_flow
 from mooring.core.visit import Visit
 from mooring.flows.callback import callback
 from tests.core.signing import NOW, RETURN_TO, signed
-from tests.flows.world import REF, Browser, World, refusal, sent
+from tests.flows.world import FUNCTION_SECONDS, REF, Browser, World, refusal, sent
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_two_cookies_of_the_flows_name(world: World, browser: Browser) -> None:
     state = world.start(browser)
     visit = Visit("GET", "acme", f"code=c&state={state}", [*browser.cookies(), *browser.cookies()], {})
     with pytest.raises(Failure) as refused:
-        callback(visit, world.callback_ports(), REF)
+        callback(visit, world.callback_ports(), REF, lambda: float(FUNCTION_SECONDS))
     assert (refused.value.reason, refused.value.status) == (Reason.COOKIE_REPEATED, 400)
     assert refused.value.clear_cookies == (cookie_name("acme", state),)
     assert world.untouched()
@@ -237,10 +237,18 @@ def test_error_beside_a_code_wins(world: World, browser: Browser) -> None:
 )  # fmt: skip
 def test_an_issuer_absent_or_spelt_otherwise(world: World, browser: Browser, iss: str | None) -> None:
     state = world.start(browser, "issuer")
-    for rest in ("code=c", "error=access_denied"):
+    for rest in ("code=c", "error=access_denied") if iss is not None else ("code=c",):
         query = f"state={state}&{rest}" + ("" if iss is None else f"&iss={iss}")
         failure = refusal(partial(world.callback, browser, query, "issuer"))
         assert (failure.reason, failure.status) == (Reason.ISSUER_MISMATCH, 400)
+    assert world.untouched()
+
+
+def test_a_denial_without_the_issuer_is_believed_because_nothing_is_exchanged(
+    world: World, browser: Browser
+) -> None:
+    state = world.start(browser, "issuer")
+    assert world.callback(browser, f"state={state}&error=access_denied", "issuer").outcome == "denied"
     assert world.untouched()
 
 
@@ -250,7 +258,7 @@ def test_an_issuer_that_the_descriptor_does_not_name_is_ignored(world: World, br
 
 
 @pytest.mark.parametrize(
-    "account", [None, "", "a b", "a/b", "a%23b", "default", "x" * 129, "%C3%A9", "..%2F"]
+    "account", [None, "", "a b", "a/b", "a%23b", "default", "x" * 129, "%C3%A9", "..%2F", ".", "..", "%2E%2E"]
 )
 def test_an_account_that_is_no_name(world: World, browser: Browser, account: str | None) -> None:
     state = world.start(browser, "fragment")

@@ -27,6 +27,7 @@ from tests.fakes.secrets import FakeSecrets
 from tests.protocol.shapes import ALL
 
 REF = "0123456789"
+FUNCTION_SECONDS = 28
 
 
 class Browser:
@@ -123,7 +124,10 @@ class World:
         """One request to `/callback/{provider}`; a failure clears cookies as its page would."""
         visit = Visit(method, provider, query, browser.cookies(), headers or {})
         try:
-            result = callback(visit, self.callback_ports(server), ref)
+            began = self.clock()
+            result = callback(
+                visit, self.callback_ports(server), ref, lambda: FUNCTION_SECONDS - (self.clock() - began)
+            )
         except Failure as failure:
             browser.take(clear_cookie(name) for name in failure.clear_cookies)
             raise

@@ -18,9 +18,9 @@ def identify(
     return OAuth2(http).identify(provider, "at+/=", hint), http
 
 
-def reason(provider: Provider, answer: HttpResponse | HttpFault) -> Reason:
+def reason(provider: Provider, answer: HttpResponse | HttpFault, hint: str | None = None) -> Reason:
     with pytest.raises(Failure) as failed:
-        identify(provider, answer)
+        identify(provider, answer, hint)
     return failed.value.reason
 
 
@@ -31,24 +31,40 @@ def test_without_an_identity_call_nobody_is_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "verified"),
-    [(HttpResponse(200, {}, b""), True), (HttpResponse(204, {}, b"junk"), True), (HttpResponse(302, {},
-    b""), False),
-     (HttpResponse(401, {}, b""), False), (HttpResponse(404, {}, b""), False), (HttpResponse(500, {}, b""),
-     False),
-     (HttpFault("timeout", sent=True), False), (HttpFault("connect", sent=False), False)],
-    ids=repr,
-)  # fmt: skip
+    ("status", "verified"),
+    [(200, True), (204, True), (299, True), (302, False), (400, False), (404, False), (405, False)],
+)
 def test_a_named_account_counts_as_verified_only_when_the_token_is_accepted_for_it(
-    answer: HttpResponse | HttpFault, verified: bool
+    status: int, verified: bool
 ) -> None:
-    account, http = identify(FRAGMENT, answer, "shop:9")
+    account, http = identify(FRAGMENT, HttpResponse(status, {}, b"junk"), "shop:9")
     assert account == Account("shop:9", verified)
-    assert http.requests[0].url == "https://acme.example/api/shop%3A9/info"
+    (request,) = http.requests
+    assert request.url == "https://acme.example/api/shop%3A9/info"
 
 
-def test_a_confirmation_of_nobody_verifies_nobody() -> None:
-    assert identify(FRAGMENT, HttpResponse(200, {}, b""))[0] == Account("default", verified=False)
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_refused_for_the_named_account_is_another_ones(status: int) -> None:
+    refused = HttpResponse(status, {}, b"{}")
+    assert reason(FRAGMENT, refused, "shop:9") is Reason.ACCOUNT_MISMATCH
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(HttpResponse(status, {}, b"{}") for status in (408, 425, 429, 500, 502, 503, 504, 599)),
+        *(HttpFault(kind, sent=True) for kind in ("timeout", "broken", "too_large")),
+        HttpFault("connect", sent=False),
+    ],
+    ids=repr,
+)
+def test_a_confirmation_that_did_not_come_is_asked_for_again(answer: HttpResponse | HttpFault) -> None:
+    assert reason(FRAGMENT, answer, "shop:9") is Reason.IDENTITY_UNAVAILABLE
+
+
+def test_a_confirmation_of_nobody_asks_nobody() -> None:
+    account, http = identify(FRAGMENT, None)
+    assert (account, http.requests) == (Account("default", verified=False), [])
 
 
 @pytest.mark.parametrize(

@@ -91,13 +91,22 @@ def test_a_body_that_cannot_be_read(body: bytes) -> None:
         assert failed.detail == f"HTTP {status}, not a JSON object"
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 505, 599])
 def test_trouble_over_there_is_transient_whatever_the_body_says(status: int) -> None:
     for body in ({"access_token": "at"}, {"error": "invalid_grant"}, b"<html>"):
         failed = failure(body, status=status)
         assert (failed.outcome, failed.reason, failed.status) == (
             Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, 503,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [{"access_token": "at"}, {"error": "invalid_grant"}, b"<html>", b""])
+def test_a_gateway_that_gave_up_waiting_leaves_the_exchange_in_doubt(body: object) -> None:
+    failed = failure(body, status=504)
+    assert (failed.outcome, failed.reason, failed.status, failed.detail) == (
+        Outcome.IN_DOUBT, Reason.PROVIDER_TIMEOUT, 504, "HTTP 504",
+    )  # fmt: skip
+    assert failed.alarm == "ExchangeInDoubt"
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
@@ -286,5 +295,5 @@ def test_any_object_is_a_token_set_or_a_failed_call(
 def test_any_bytes_are_a_failed_call(body: bytes, status: int) -> None:
     assert failure(body, status=status).reason in (
         Reason.PROVIDER_ANSWER_INVALID, Reason.PROVIDER_UNAVAILABLE, Reason.GRANT_REFUSED,
-        Reason.PROVIDER_MISCONFIGURED,
+        Reason.PROVIDER_MISCONFIGURED, Reason.PROVIDER_TIMEOUT,
     )  # fmt: skip

@@ -134,6 +134,21 @@ def test_a_call_without_an_answer(kind: str, sent: bool, outcome: Outcome, reaso
     assert not any(secret in repr(failed.value) for secret in ("c0de", "v3rifier", "s3cret"))
 
 
+@pytest.mark.parametrize("kind", ["broken", "timeout", "too_large"])
+def test_every_exchange_in_doubt_is_counted(kind: str) -> None:
+    with pytest.raises(TokenCallFailure) as failed:
+        OAuth2(FakeHttp(HttpFault(kind, sent=True))).exchange(ACME, "c", URI, "v", "s", NOW)
+    assert failed.value.outcome is Outcome.IN_DOUBT
+    assert failed.value.alarm == "ExchangeInDoubt"
+
+
+@pytest.mark.parametrize("kind", ["connect", "timeout"])
+def test_a_call_that_was_never_sent_is_not(kind: str) -> None:
+    with pytest.raises(TokenCallFailure) as failed:
+        OAuth2(FakeHttp(HttpFault(kind, sent=False))).exchange(ACME, "c", URI, "v", "s", NOW)
+    assert failed.value.alarm is None
+
+
 def test_a_host_that_the_descriptor_does_not_pin_gets_nothing() -> None:
     http = FakeHttp(GOOD)
     moved = ACME._replace(token=TOKEN._replace(url="https://evil.example/token"))

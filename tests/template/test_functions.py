@@ -43,6 +43,7 @@ TYPES = {
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
     "AWS::SQS::Queue",
+    "AWS::SQS::QueuePolicy",
 }
 
 

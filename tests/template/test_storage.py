@@ -116,3 +116,11 @@ def test_grants_on_the_data_key_are_dynamodbs_alone() -> None:
     through = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}
     assert decide(Request(role, "kms:CreateGrant", DATA_KEY, through), deployer, policy) is Decision.ALLOWED
     assert decide(Request(role, "kms:CreateGrant", DATA_KEY), deployer, policy) is Decision.NOT_ALLOWED
+
+
+def test_the_recovery_queue_is_reached_over_tls_only() -> None:
+    (policy,) = STACK.of_type("AWS::SQS::QueuePolicy").values()
+    (denial,) = policy["PolicyDocument"]["Statement"]
+    assert (denial["Effect"], denial["Principal"]) == ("Deny", "*")
+    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert {"sqs:SendMessage", "sqs:ReceiveMessage"} <= set(denial["Action"])

@@ -46,7 +46,7 @@ READER_ATTRIBUTES = (*LIST_ATTRIBUTES, "access", "access_key")
 
 STORE_SECONDS = 3.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-_FLOW, _TOMBSTONE = 1, 2
+_ROW, _FLOW, _TOMBSTONE = 0, 1, 2
 _FIRST_PROVIDER = "a"
 _PASSING = frozenset(
     (
@@ -101,6 +101,7 @@ class DynamoConnections:
 
         Raises:
             Failure: UNINSTALLED_MEANWHILE when a notice for the account came after the burn;
+                ACCOUNT_MISMATCH when an unverified account would replace a verified one;
                 STORAGE_UNAVAILABLE otherwise.
         """
         items, token = self._transaction(new, link, state_hash), uuid4().hex
@@ -182,6 +183,8 @@ def _was_stored(response: Any, new: NewConnection, state_hash: str) -> bool:
     reasons = response["CancellationReasons"]
     if reasons[_TOMBSTONE].get("Code") == "ConditionalCheckFailed":
         raise Failure(Reason.UNINSTALLED_MEANWHILE) from None
+    if reasons[_FLOW].get("Code") != "ConditionalCheckFailed" and _unproven(reasons[_ROW]):
+        raise Failure(Reason.ACCOUNT_MISMATCH) from None
     if reasons[_FLOW].get("Code") != "ConditionalCheckFailed":
         return False
     row: Item = reasons[_FLOW].get("Item", {})
@@ -191,6 +194,11 @@ def _was_stored(response: Any, new: NewConnection, state_hash: str) -> bool:
     if any(found.get(key) != value for key, value in done.items()):
         raise Failure(Reason.STORAGE_UNAVAILABLE, "the flow was not open any more") from None
     return True
+
+
+def _unproven(reason: Any) -> bool:
+    """Whether the row's own condition refused: an unverified account in place of a verified one."""
+    return bool(reason.get("Code") == "ConditionalCheckFailed")
 
 
 def _passing_reason(response: Any) -> str:

@@ -220,6 +220,9 @@ def _read(response: HTTPResponse) -> HttpResponse:
     """The whole answer, within the cap; the connection goes back to its pool only when all was read."""
     whole = False
     try:
+        if response.status < 200:
+            # An interim answer: the real one is still to come, and would meet the next request.
+            raise HTTPException
         found = {name.lower(): value for name, value in response.headers.items()}
         if any(_CONTROL.search(value) for value in found.values()):
             raise HTTPException

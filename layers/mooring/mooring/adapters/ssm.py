@@ -26,6 +26,9 @@ class _Kept(NamedTuple):
     secret: str
     until: float
 
+    def __repr__(self) -> str:
+        return f"_Kept(until={self.until})"
+
 
 class ParameterSecrets:
     """The client secrets of one stage.

@@ -104,6 +104,13 @@ def connected(table: str, new: NewConnection) -> Update:
     )
     for name, value in _stored(new).items():
         update.set(name, value)
+    if not new.account.verified:
+        # Its name came unsigned through the browser: it may not take the place of a proven one.
+        update.when(
+            "attribute_not_exists(#account_verified) OR #account_verified = :unproven",
+            (),
+            {"unproven": False},
+        )
     return (
         update.set("unauthorized_count", 0)
         .set("due_shard", shard)

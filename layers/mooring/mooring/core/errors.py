@@ -115,6 +115,16 @@ STATUS: dict[Reason, int] = {
 """HTTP status of each reason; a reason that is absent here answers 400."""
 
 
+ALARMS: dict[Reason, str] = {
+    Reason.TOKEN_LOST: "TokenLost",
+    Reason.IDENTITY_UNAVAILABLE: "TokenKept",
+    Reason.ACCOUNT_MISSING: "TokenKept",
+    Reason.ACCOUNT_MISMATCH: "TokenDiscarded",
+    Reason.UNINSTALLED_MEANWHILE: "TokenDiscarded",
+}
+"""The metric of each reason after which a token set may be missing where it belongs."""
+
+
 class Failure(Exception):  # noqa: N818 - a failure is an answer here, not a defect
     """A request that ends with a reason instead of its result.
 
@@ -135,6 +145,11 @@ class Failure(Exception):  # noqa: N818 - a failure is an answer here, not a def
     def status(self) -> int:
         """The HTTP status that this failure answers with."""
         return STATUS.get(self.reason, _BAD_REQUEST)
+
+    @property
+    def alarm(self) -> str | None:
+        """The metric that rings for it, or None."""
+        return ALARMS.get(self.reason)
 
     def returning(self, return_to: str, merchant_id: str) -> "Failure":
         """The same failure, knowing from a verified link whose it is and where they may go on."""
@@ -169,3 +184,8 @@ class TokenCallFailure(Failure):
     def __init__(self, outcome: Outcome, reason: Reason, detail: str = "") -> None:
         super().__init__(reason, detail)
         self.outcome = outcome
+
+    @property
+    def alarm(self) -> str | None:
+        """`ExchangeInDoubt` where the answer was lost: the provider may have issued a token."""
+        return "ExchangeInDoubt" if self.outcome is Outcome.IN_DOUBT else super().alarm

@@ -15,8 +15,11 @@ def is_provider_id(text: str) -> bool:
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` can be a merchant id, an account id or a link's `jti` (1 to 128 characters)."""
-    return _NAME.fullmatch(text) is not None
+    """Whether `text` can be a merchant id, an account id or a link's `jti` (1 to 128 characters).
+
+    `.` and `..` cannot: in a path they would name another one.
+    """
+    return _NAME.fullmatch(text) is not None and text not in (".", "..")
 
 
 def connection_key(provider: str, account_id: str) -> str:

@@ -65,7 +65,8 @@ class Connections(Protocol):
         """Store a finished exchange, its pointer and the flow's end in one transaction.
 
         Raises:
-            Failure: UNINSTALLED_MEANWHILE when a notice for the account came after the burn.
+            Failure: UNINSTALLED_MEANWHILE when a notice for the account came after the burn;
+                ACCOUNT_MISMATCH when an unverified account would replace a verified one.
         """
         ...
 
@@ -128,7 +129,8 @@ class AuthorizationServer(Protocol):
         """The account of a token: by the provider's identity call, or as the callback named it (`hint`).
 
         Raises:
-            Failure: IDENTITY_UNAVAILABLE when asking again may help, ACCOUNT_MISSING when it cannot.
+            Failure: IDENTITY_UNAVAILABLE when asking again may help, ACCOUNT_MISSING when it cannot,
+                ACCOUNT_MISMATCH when the provider refuses the token for the account that was named.
         """
         ...
 

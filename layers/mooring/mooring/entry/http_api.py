@@ -34,6 +34,7 @@ class Line(NamedTuple):
     account_id: str | None = None
     detail: str | None = None
     at: str | None = None
+    alarm: str | None = None
 
 
 Emit = Callable[[Line], None]
@@ -81,7 +82,7 @@ def respond(event: Event, flow: Callable[[Visit, str], Result], browser: Browser
         response = browser.failure(failure, ref, provider)
         line = _failed(failure.reason, ref, event, provider, failure.detail)
         at = where(failure.__cause__) if failure.__cause__ else None
-        line = line._replace(merchant_id=failure.merchant_id, at=at)
+        line = line._replace(merchant_id=failure.merchant_id, at=at, alarm=failure.alarm)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a page, and no word of the error's text
         response = browser.failure(Failure(Reason.INTERNAL), ref, provider)
         line = _failed(Reason.INTERNAL, ref, event, provider, type(error).__name__)._replace(at=where(error))

@@ -24,6 +24,17 @@ class JsonFormatter(logging.Formatter):
         super().__init__()
         self._service = service
         self._context = dict(context)
+        self._invocation: dict[str, Any] = {}
+        self._cold = True
+
+    def begin(self, context: Any) -> None:
+        """Note which invocation the next lines belong to (`context` is Lambda's)."""
+        self._invocation = {
+            "cold_start": self._cold,
+            "function_arn": context.invoked_function_arn,
+            "function_request_id": context.aws_request_id,
+        }
+        self._cold = False
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; an exception's text is never part of it."""
@@ -34,6 +45,7 @@ class JsonFormatter(logging.Formatter):
             "timestamp": self._timestamp(record.created),
             "service": self._service,
             **self._context,
+            **self._invocation,
             **getattr(record, "mooring", {}),
         }
         return json.dumps({name: value for name, value in fields.items() if value is not None})
@@ -57,6 +69,13 @@ def start(environ: Mapping[str, str]) -> None:
     _LOGGER.handlers = [handler]
     _LOGGER.propagate = False
     _LOGGER.setLevel(logging.INFO)
+
+
+def begin(context: Any) -> None:
+    """Note which invocation the next line belongs to: its request id, and whether it is a cold start."""
+    for handler in _LOGGER.handlers:
+        if isinstance(handler.formatter, JsonFormatter):
+            handler.formatter.begin(context)
 
 
 def emitter(environ: Mapping[str, str], metric: str) -> Any:

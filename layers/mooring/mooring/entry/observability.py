@@ -9,13 +9,6 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from mooring.entry.http_api import Line
 
-_ALARMING = {
-    "token_lost": "TokenLost",
-    "provider_timeout": "ExchangeInDoubt",
-    "provider_answer_invalid": "ExchangeInDoubt",
-    "account_mismatch": "TokenDiscarded",
-    "uninstalled_meanwhile": "TokenDiscarded",
-}
 _LIBRARIES = ("boto3", "botocore", "urllib3", "requests")
 
 
@@ -51,8 +44,8 @@ class Observability:
         write = self.logger.warning if failed else self.logger.info
         write(line.outcome, extra=fields)
         names = ["Failed" if failed else self._metric]
-        if line.reason in _ALARMING:
-            names.append(_ALARMING[line.reason])
+        if line.alarm:
+            names.append(line.alarm)
         for name in names:
             self.metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
         if line.provider:

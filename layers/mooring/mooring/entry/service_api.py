@@ -10,6 +10,7 @@ from typing import Any
 
 from mooring.core.connection import Connection
 from mooring.core.errors import Failure, Reason
+from mooring.core.names import is_name
 from mooring.core.query import parse_query
 from mooring.entry.http_api import HEADERS, Emit, Event, Line, Response, request_id, where
 from mooring.flows.read import DEFAULT_MIN_TTL, AccessToken, ReadPorts, list_connections, read_token
@@ -30,11 +31,12 @@ _NEXT = {
 _LATER = "Try again in a few seconds; if it persists, tell the operator of Mooring, with the ref."
 
 
-def answer(event: Event, ports: ReadPorts, emit: Emit) -> Response:
+def answer(event: Event, ports: ReadPorts, known: Callable[[str], bool], emit: Emit) -> Response:
     """Answer one signed request; every ending is a response and one log line."""
     ref = token_hex(5)
     given = event.get("pathParameters") or {}
     names = {key: str(given.get(key) or "") for key in ("merchant_id", "provider", "account_id")}
+    provider = names["provider"] if known(names["provider"]) else None  # a metric's dimension: never input
     try:
         outcome, body = _route(event, names, ports)
         response = _json(200, body)
@@ -47,7 +49,7 @@ def answer(event: Event, ports: ReadPorts, emit: Emit) -> Response:
         line = _line("failed", 500, ref, event, names, Reason.INTERNAL, type(error).__name__)._replace(
             at=where(error)
         )
-    emit(line)
+    emit(line._replace(provider=provider))
     return response
 
 
@@ -59,7 +61,7 @@ def _route(event: Event, names: dict[str, str], ports: ReadPorts) -> tuple[str, 
     key = str(event.get("routeKey"))
     if key not in routes:
         raise Failure(Reason.METHOD_NOT_ALLOWED)
-    # The policy was judged on the path as it was sent; only its plain spelling is served.
+    # An HTTP API decodes the path before we see it; whatever still differs from its names is refused.
     if event.get("rawPath") != key.partition(" ")[2].format_map(names):
         raise Failure(Reason.REQUEST_MALFORMED, "the path must be written without percent-encoding")
     return routes[key](event, names, ports)
@@ -143,16 +145,14 @@ def _line(
     detail: str = "",
 ) -> Line:
     """The log line; what the path named is logged only once it can be no more than a name."""
-    from mooring.core.names import is_name, is_provider_id
-
-    provider, merchant, account = (names.get(key, "") for key in ("provider", "merchant_id", "account_id"))
+    merchant, account = names["merchant_id"], names["account_id"]
     return Line(
         outcome,
         status,
         ref,
         request_id(event),
         reason.value if reason else None,
-        provider if is_provider_id(provider) else None,
+        None,
         merchant if is_name(merchant) else None,
         account if is_name(account) else None,
         detail or None,

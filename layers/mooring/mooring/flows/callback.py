@@ -47,11 +47,10 @@ from mooring.core.visit import Result, Visit
 from mooring.flows.authorize import redirect_uri
 from mooring.flows.confirmation import confirmation_code, confirmation_hash
 from mooring.flows.returned import check_issuer, kept_parameters, must_ask, read_account, read_code
-from mooring.flows.token_sets import open_whole, seal_tokens, seal_whole
+from mooring.flows.token_sets import open_whole, ringing, seal_tokens, seal_whole
 
 EXCHANGE_SECONDS = 30
-FUNCTION_SECONDS = 28
-TOKEN_CALL_SECONDS, IDENTITY_CALL_SECONDS, STORE_SECONDS = 10, 4, 13
+TOKEN_CALL_SECONDS, IDENTITY_CALL_SECONDS, STORE_SECONDS, MARGIN_SECONDS = 10, 4, 13, 1
 
 
 class CallbackPorts(NamedTuple):
@@ -78,6 +77,7 @@ class Attempt(NamedTuple):
     cookie: str
     now: int
     ref: str
+    left: Callable[[], float]
 
     @property
     def who(self) -> tuple[str, str, str]:
@@ -85,10 +85,11 @@ class Attempt(NamedTuple):
         return self.provider.id, self.provider.name, self.link.merchant_id
 
 
-def callback(visit: Visit, ports: CallbackPorts, ref: str) -> Result:
+def callback(visit: Visit, ports: CallbackPorts, ref: str, left: Callable[[], float]) -> Result:
     """Answer `/callback/{provider}`: 303 to the product, or a page that asks first.
 
-    `ref` is the reference id of this request, for the product, the page and the log.
+    `ref` is the reference id of this request, for the product, the page and the log; `left` tells
+    the seconds until Lambda ends us.
 
     Raises:
         Failure: with the reason; it knows where the merchant can go on once the link verified.
@@ -97,14 +98,16 @@ def callback(visit: Visit, ports: CallbackPorts, ref: str) -> Result:
     if visit.method == "POST" and provider.authorize.state:
         raise Failure(Reason.METHOD_NOT_ALLOWED)  # only the question asked for want of a state is answered
     query = parse_query(visit.query)
-    attempt = _find_flow(visit, query, provider, ports, ref)
+    attempt = _find_flow(visit, query, provider, ports, ref, left)
     try:
         return _answer(visit, query, attempt, ports)
     except Failure as failure:
-        raise failure.returning(attempt.link.return_to, attempt.link.merchant_id)
+        raise failure.returning(attempt.link.return_to, attempt.link.merchant_id) from failure.__cause__
 
 
-def _find_flow(visit: Visit, query: Query, provider: Provider, ports: CallbackPorts, ref: str) -> Attempt:
+def _find_flow(
+    visit: Visit, query: Query, provider: Provider, ports: CallbackPorts, ref: str, left: Callable[[], float]
+) -> Attempt:
     """The flow that this browser started, bound by cookie, state, provider, age and link."""
     now = int(ports.clock())
     state = query.one("state") if provider.authorize.state else None
@@ -120,7 +123,7 @@ def _find_flow(visit: Visit, query: Query, provider: Provider, ports: CallbackPo
     link = verify_link(flow.link, ports.policy, now, LINK_GRACE_SECONDS)
     if link.use == "connect" and link.provider != provider.id:
         raise Failure(Reason.LINK_PROVIDER).clearing(name)
-    return Attempt(provider, flow, link, name, now, ref)
+    return Attempt(provider, flow, link, name, now, ref, left)
 
 
 def _answer(visit: Visit, query: Query, attempt: Attempt, ports: CallbackPorts) -> Result:
@@ -166,28 +169,26 @@ def _exchange(query: Query, code: str, account: str | None, attempt: Attempt, po
         if burn.kept is not None:
             tokens, account = open_whole(burn.kept, merchant, provider.id, ports.sealer)
         else:
-            _need_time(TOKEN_CALL_SECONDS + STORE_SECONDS, Reason.OUT_OF_TIME, attempt, ports)
+            _need_time(TOKEN_CALL_SECONDS + STORE_SECONDS, Reason.OUT_OF_TIME, attempt)
             uri = redirect_uri(ports.policy.audience, provider)
-            tokens = ports.server.exchange(provider, code, uri, attempt.flow.verifier, secret, attempt.now)
+            with ringing():
+                tokens = ports.server.exchange(
+                    provider, code, uri, attempt.flow.verifier, secret, attempt.now
+                )
             tokens = tokens._replace(details={**details, **tokens.details})
     except Failure as failure:
         _note(ports, attempt, burn, failure)
-        raise failure.clearing(attempt.cookie) if burn.kept is None else failure from None
-    try:
-        return _store(tokens, account, keys, burn, attempt, ports)
-    except Failure:
-        raise
-    except Exception as error:  # a token was issued: whatever broke, its loss must ring
-        raise Failure(Reason.TOKEN_LOST, type(error).__name__).clearing(attempt.cookie) from error
+        raise (failure.clearing(attempt.cookie) if burn.kept is None else failure) from failure.__cause__
+    return _store(tokens, account, keys, burn, attempt, ports)
 
 
 def _client_secret(secrets: Secrets, provider: Provider) -> str:
     return "" if provider.token.client_authentication == "none" else secrets.client_secret(provider.id)
 
 
-def _need_time(seconds: int, reason: Reason, attempt: Attempt, ports: CallbackPorts) -> None:
+def _need_time(seconds: int, reason: Reason, attempt: Attempt) -> None:
     """Start nothing that could not be finished and stored before Lambda ends us."""
-    if ports.clock() - attempt.now > FUNCTION_SECONDS - seconds:
+    if attempt.left() < seconds + MARGIN_SECONDS:
         raise Failure(reason)
 
 
@@ -216,30 +217,32 @@ def _store(
     tokens: TokenSet, named: str | None, keys: SealingKeys, burn: Burn, attempt: Attempt, ports: CallbackPorts
 ) -> Result:
     """Learn the account, seal both tokens, and write everything in one transaction."""
-    try:
-        account = _identify(tokens, named, attempt, ports)
-    except Failure:
-        _keep(tokens, named, keys, attempt, ports)
-        raise
     code = confirmation_code(attempt.flow) if attempt.link.confirm else None
     asked = attempt.link.scopes or attempt.provider.scopes
     try:
-        _expect_account(account.account_id, attempt)
-        new = NewConnection(
-            merchant_id=attempt.link.merchant_id,
-            provider=attempt.provider.id,
-            account=account,
-            tokens=seal_tokens(tokens, account.account_id, asked, keys),
-            connected_at=attempt.now,
-            burned_at=burn.burned_at,
-            due_at=due_at(attempt.now, tokens.expires_at, tokens.refresh_token is not None, ports.jitter()),
-            confirmation_hash=confirmation_hash(code) if code else None,
-        )
-        _connect(new, attempt, ports)
+        with ringing():
+            account = _identify(tokens, named, attempt, ports)
+            _expect_account(account.account_id, attempt)
+            new = NewConnection(
+                merchant_id=attempt.link.merchant_id,
+                provider=attempt.provider.id,
+                account=account,
+                tokens=seal_tokens(tokens, account.account_id, asked, keys),
+                connected_at=attempt.now,
+                burned_at=burn.burned_at,
+                due_at=due_at(
+                    attempt.now, tokens.expires_at, tokens.refresh_token is not None, ports.jitter()
+                ),
+                confirmation_hash=confirmation_hash(code) if code else None,
+            )
+            _connect(new, attempt, ports)
     except Failure as failure:
-        if failure.reason is not Reason.STORE_DELAYED:
+        if failure.reason in (Reason.IDENTITY_UNAVAILABLE, Reason.ACCOUNT_MISSING):
+            _keep(tokens, named, keys, attempt, ports)
+            raise
+        if failure.reason not in (Reason.STORE_DELAYED, Reason.TOKEN_LOST):  # these leave no time for it
             _note(ports, attempt, burn._replace(kept=None), failure)
-        raise failure.clearing(attempt.cookie) from None
+        raise failure.clearing(attempt.cookie) from failure.__cause__
     return _connected(attempt, account.account_id, pending=code is not None, code=code)
 
 
@@ -247,7 +250,7 @@ def _identify(tokens: TokenSet, named: str | None, attempt: Attempt, ports: Call
     if tokens.account_id is not None:
         return Account(tokens.account_id, verified=True)
     if attempt.provider.identity is not None:
-        _need_time(IDENTITY_CALL_SECONDS + STORE_SECONDS, Reason.IDENTITY_UNAVAILABLE, attempt, ports)
+        _need_time(IDENTITY_CALL_SECONDS + STORE_SECONDS, Reason.IDENTITY_UNAVAILABLE, attempt)
     return ports.server.identify(attempt.provider, tokens.access_token, named)
 
 
@@ -257,7 +260,7 @@ def _connect(new: NewConnection, attempt: Attempt, ports: CallbackPorts) -> None
     try:
         ports.connections.connect(new, attempt.link, burned)
     except Failure as failure:
-        if failure.reason is Reason.UNINSTALLED_MEANWHILE:
+        if failure.reason in (Reason.UNINSTALLED_MEANWHILE, Reason.ACCOUNT_MISMATCH):
             raise
         try:
             ports.recovery.put(new, attempt.link, burned)
@@ -271,9 +274,10 @@ def _keep(
 ) -> None:
     """Keep the token set sealed on the flow's row until the provider says whose it is."""
     try:
-        ports.flows.keep(attempt.link, state_hash(attempt.flow.state), seal_whole(tokens, named, keys))
-    except Failure:
-        raise Failure(Reason.TOKEN_LOST).clearing(attempt.cookie) from None
+        with ringing():
+            ports.flows.keep(attempt.link, state_hash(attempt.flow.state), seal_whole(tokens, named, keys))
+    except Failure as failure:
+        raise Failure(Reason.TOKEN_LOST, failure.detail).clearing(attempt.cookie) from failure.__cause__
 
 
 def _connected(attempt: Attempt, account_id: str, pending: bool, code: str | None = None) -> Result:
@@ -281,8 +285,7 @@ def _connected(attempt: Attempt, account_id: str, pending: bool, code: str | Non
     status = "pending_confirmation" if pending else "connected"
     key = connection_key(attempt.provider.id, account_id)
     parameters = {"connection": key, "status": status, "ref": attempt.ref}
-    if code is not None:
-        parameters["confirmation"] = code
+    parameters |= {"confirmation": code} if code else {}
     done = attempt.flow._replace(account=account_id, pending=pending, verifier="")
     left = max(1, FLOW_SECONDS - (attempt.now - attempt.flow.started_at))
     location = with_parameters(attempt.link.return_to, parameters)

@@ -36,10 +36,15 @@ def must_ask(visit: Visit, provider: Provider, policy: LinkPolicy) -> bool:
 def check_issuer(query: Query, provider: Provider) -> None:
     """Compare `iss` by plain text (RFC 9207 2.4); absent is wrong where the provider sends it.
 
+    Some servers leave it out beside an `error`, although the RFC wants it there too. That is let
+    pass: nothing is exchanged then, and the state has shown whose flow it is.
+
     Raises:
         Failure: ISSUER_MISMATCH.
     """
     issuer = query.one("iss")
+    if issuer is None and query.one("error") is not None:
+        return
     if provider.callback.issuer is not None and issuer != provider.callback.issuer:
         raise Failure(Reason.ISSUER_MISMATCH)
 

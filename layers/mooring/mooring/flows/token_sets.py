@@ -1,6 +1,8 @@
 """Token sets on their way to rest: sealed field by field, or kept whole until their account is known."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import Sealer, SealingKeys
@@ -48,3 +50,18 @@ def open_whole(
     access, refresh, scopes, expires_at, refresh_expires_at, account, details, named = json.loads(text)
     scopes = None if scopes is None else tuple(scopes)
     return TokenSet(access, refresh, scopes, expires_at, refresh_expires_at, account, details), named
+
+
+@contextmanager
+def ringing() -> Iterator[None]:
+    """From the token call on, a defect of ours may have cost a token: it must not pass quietly.
+
+    Raises:
+        Failure: TOKEN_LOST in place of anything that is no `Failure`.
+    """
+    try:
+        yield
+    except Failure:
+        raise
+    except Exception as error:
+        raise Failure(Reason.TOKEN_LOST, type(error).__name__) from error

@@ -47,6 +47,9 @@ def read_token_set(answer: HttpResponse, provider: Provider, now: int) -> TokenS
     Raises:
         TokenCallFailure: for everything that is not a complete success (RFC 6749 5.1).
     """
+    if answer.status == 504:
+        # A gateway gave up waiting; behind it the token may have been issued.
+        raise TokenCallFailure(Outcome.IN_DOUBT, Reason.PROVIDER_TIMEOUT, "HTTP 504")
     if answer.status == 429 or answer.status >= 500:
         raise TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, f"HTTP {answer.status}")
     fields = parse_object(answer.body)

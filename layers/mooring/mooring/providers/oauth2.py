@@ -42,16 +42,14 @@ class OAuth2:
         A hint counts as verified only once the provider accepted the new token for it.
 
         Raises:
-            Failure: IDENTITY_UNAVAILABLE, ACCOUNT_MISSING.
+            Failure: IDENTITY_UNAVAILABLE, ACCOUNT_MISSING, ACCOUNT_MISMATCH.
         """
         identity = provider.identity
-        if identity is None:
+        if identity is None or (identity.account is None and hint is None):
             return Account(hint or DEFAULT_ACCOUNT, verified=False)
-        if identity.account is None:
-            return Account(
-                hint or DEFAULT_ACCOUNT, verified=self._confirms(provider, identity.call, access_token, hint)
-            )
         answer = self._api_call(provider, identity.call, access_token, hint)
+        if identity.account is None:
+            return Account(hint or DEFAULT_ACCOUNT, verified=_confirms(answer))
         if answer is None or answer.status >= 500 or answer.status in (401, 408, 425, 429):
             raise Failure(Reason.IDENTITY_UNAVAILABLE)
         fields = parse_object(answer.body) if answer.status < 300 else None
@@ -59,10 +57,6 @@ class OAuth2:
         if account is None:
             raise Failure(Reason.ACCOUNT_MISSING)
         return Account(account, verified=True)
-
-    def _confirms(self, provider: Provider, call: Call, access_token: str, hint: str | None) -> bool:
-        answer = self._api_call(provider, call, access_token, hint)
-        return hint is not None and answer is not None and 200 <= answer.status < 300
 
     def _token_call(self, provider: Provider, standard: dict[str, str], client_secret: str) -> HttpResponse:
         leg = provider.token
@@ -104,6 +98,16 @@ class OAuth2:
             return self._http.send(request)
         except HttpFault:
             return None
+
+
+def _confirms(answer: HttpResponse | None) -> bool:
+    """Whether the provider takes the new token for the account that the callback named."""
+    if answer is None or answer.status >= 500 or answer.status in (408, 425, 429):
+        raise Failure(Reason.IDENTITY_UNAVAILABLE)
+    if answer.status in (401, 403):
+        # Another account's token, under the name of this one.
+        raise Failure(Reason.ACCOUNT_MISMATCH)
+    return 200 <= answer.status < 300
 
 
 def basic_credentials(client_id: str, client_secret: str) -> str:

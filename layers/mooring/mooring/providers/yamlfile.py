@@ -10,7 +10,6 @@ from pathlib import Path as File
 from typing import Any, NamedTuple
 
 import yaml
-from yaml.constructor import SafeConstructor
 
 from mooring.providers.problems import ConfigurationError, Path, Problem, dotted
 
@@ -104,7 +103,7 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader as it comes: SAM's libraries teach the shared one to leave dates as text."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_timestamp)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)  # type: ignore[type-var]
 
 
 class _Reader:
