@@ -51,7 +51,6 @@ def start_simulators(
             client_id=client_id,
             client_secret=held["client_secret"],
             redirect_uri=f"{base_url}/callback/{provider}",
-            webhook_secret=held["webhook_secret"],
         )
         simulator = start_simulator(provider, config)
         cleanup.callback(simulator.stop)

@@ -1,5 +1,6 @@
 """What several rooms share: the one running stack, and the order in which two workers take the tests."""
 
+import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,11 @@ import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from tests.support import CHROMIUM
+
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
+
     from tests.e2e.running import RunningStack
     from tests.e2e.visitor import Page
 
@@ -50,3 +55,29 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningStack"]:
 def seen() -> list["Page"]:
     """Every answer that any browser got during the session."""
     return []
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser; a machine without one fails these tests and says how to get it."""
+    found = next((path for path in map(shutil.which, CHROMIUM) if path), None)
+    if found is None:
+        pytest.fail("there is no Chromium on this machine; install it: apt-get install chromium")
+    return found
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator["Playwright"]:
+    """Playwright's driver."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: "Playwright", chromium: str) -> Iterator["Browser"]:
+    """A browser for all tests of a module; each has its own profile."""
+    launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    yield launched
+    launched.close()

@@ -19,7 +19,6 @@ _WHAT_TO_DO = {
     "connection_not_found": "See what is there: mooring connections {merchant}",
     "connection_not_active": "Connect it again, starting with: mooring link --merchant {merchant} ...",
     "token_expired": "Connect it again, starting with: mooring link --merchant {merchant} ...",
-    "provider_unknown": "See which there are: mooring providers",
 }
 
 

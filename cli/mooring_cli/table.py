@@ -6,25 +6,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mooring.adapters.dynamodb_connections import LIST_ATTRIBUTES
 from mooring_cli.errors import CommandError
 from mooring_cli.stack import Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
-
-# Names are given by placeholder because some of them are words that DynamoDB keeps for itself.
-_ATTRIBUTES = (
-    "merchant_id",
-    "connection",
-    "status",
-    "generation",
-    "version",
-    "scopes",
-    "expires_at",
-    "connected_at",
-    "updated_at",
-    "last_error",
-)
 
 
 def all_connections(stack: Stack) -> list[dict[str, Any]]:
@@ -56,7 +43,8 @@ def _client(stack: Stack) -> "DynamoDBClient":
 
 
 def _scan(client: "DynamoDBClient", table: str) -> list[dict[str, Any]]:
-    names = {f"#{number}": name for number, name in enumerate(_ATTRIBUTES)}
+    # By placeholder, because some of the names are words that DynamoDB keeps for itself.
+    names = {f"#{number}": name for number, name in enumerate(LIST_ATTRIBUTES)}
     pages = client.get_paginator("scan").paginate(
         TableName=table, ProjectionExpression=", ".join(names), ExpressionAttributeNames=names
     )
@@ -70,10 +58,12 @@ def _plain(value: Mapping[str, Any]) -> Any:
         return int(content)
     if kind == "L":
         return [_plain(entry) for entry in content]
+    if kind == "M":
+        return {name: _plain(entry) for name, entry in content.items()}
     return None if kind == "NULL" else content
 
 
 def _connection(row: Mapping[str, Any]) -> dict[str, Any]:
     provider, _, account_id = row["connection"].partition("#")
-    rest = {name: row.get(name) for name in _ATTRIBUTES if name != "connection"}
+    rest = {name: row.get(name) for name in LIST_ATTRIBUTES if name != "connection"}
     return {**rest, "provider": provider, "account_id": account_id}

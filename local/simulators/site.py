@@ -34,7 +34,6 @@ class SimulatorConfig:
         client_id: as registered.
         client_secret: as registered.
         redirect_uri: the one redirect URI that is registered.
-        webhook_secret: signs uninstall notices at providers that sign them; none of these four does.
         access_token_seconds: life of an access token, at the provider whose tokens expire.
         rotate_refresh_tokens: whether a refresh answers with a new refresh token and kills the old one.
     """
@@ -42,7 +41,6 @@ class SimulatorConfig:
     client_id: str
     client_secret: str = field(repr=False)
     redirect_uri: str
-    webhook_secret: str | None = field(default=None, repr=False)
     access_token_seconds: int = 3600
     rotate_refresh_tokens: bool = False
 

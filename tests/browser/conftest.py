@@ -1,13 +1,10 @@
 """Headless Chromium at the running stack, and a place for screenshots."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from playwright.sync_api import Browser, Page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,30 +12,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/browser/" in item.nodeid:
             item.add_marker(pytest.mark.browser)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Path of the browser; a machine without one fails these tests and says how to get it."""
-    found = next((path for path in map(shutil.which, NAMES) if path), None)
-    if found is None:
-        pytest.fail("there is no Chromium on this machine; install it: apt-get install chromium")
-    return found
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    """Playwright's driver."""
-    with sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
-    """A browser for all tests of a module; each has its own profile."""
-    launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-    yield launched
-    launched.close()
 
 
 @pytest.fixture

@@ -17,9 +17,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 from local.console import Console
 from local.settings import Options
 from local.stack import Stack
-from tests.browser.conftest import NAMES
 from tests.e2e.running import PROVIDERS
-from tests.support import ROOT
+from tests.support import CHROMIUM, ROOT
 
 TARGET = ROOT / "docs/images/demo.png"
 WIDTH, HEIGHT = 1280, 900
@@ -43,7 +42,7 @@ def draw(page: Page, demo_url: str, target: Path) -> None:
 
 def main(target: Path) -> int:
     """Write the picture; 0."""
-    path = next((found for found in map(shutil.which, NAMES) if found), None)
+    path = next((found for found in map(shutil.which, CHROMIUM) if found), None)
     if path is None:
         print("there is no Chromium on this machine; install it: apt-get install chromium", file=sys.stderr)
         return 1

@@ -1,13 +1,13 @@
 """A query string is read strictly, and refused rather than guessed at."""
 
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.core.errors import Failure, Reason
-from mooring.core.query import parse_query, unquote_strictly
+from mooring.core.query import parse_query
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,6 @@ def test_sixteen_kilobytes_and_fifty_parameters_are_the_most() -> None:
         assert refused.value.reason is Reason.REQUEST_MALFORMED
 
 
-def test_a_path_segment_keeps_its_plus() -> None:
-    assert unquote_strictly("a+b%2Fc") == "a+b/c"
-    for broken in ("%zz", "%00", "%ff"):
-        with pytest.raises(Failure) as refused:
-            unquote_strictly(broken)
-        assert refused.value.reason is Reason.REQUEST_MALFORMED
-
-
 @given(st.text(st.characters(), max_size=200))
 def test_any_text_is_a_query_or_a_failure(raw: str) -> None:
     reason = None
@@ -91,8 +83,3 @@ PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min
 def test_what_a_browser_encodes_is_read_as_it_was(fields: dict[str, str]) -> None:
     query = parse_query(urlencode(fields))
     assert {name: query.one(name) for name in fields} == fields
-
-
-@given(PRINTABLE)
-def test_what_a_client_encodes_in_a_path_is_read_as_it_was(text: str) -> None:
-    assert unquote_strictly(quote(text, safe="")) == text

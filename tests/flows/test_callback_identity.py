@@ -64,6 +64,18 @@ def test_it_is_kept_as_often_as_it_takes(world: World, browser: Browser) -> None
     assert (len(world.server.exchanges), len(world.server.identifications)) == (1, 3)
 
 
+def test_what_is_kept_already_is_not_lost_when_the_table_fails_at_the_next_try(
+    world: World, browser: Browser
+) -> None:
+    world.server.account = [UNAVAILABLE, UNAVAILABLE, Account("team-7", verified=True)]
+    state = world.start(browser, "named")
+    refusal(lambda: world.callback(browser, f"code=c&state={state}", "named"))
+    world.flows.broken["keep"] = Failure(Reason.STORAGE_UNAVAILABLE)
+    failure = refusal(lambda: world.callback(browser, f"code=c&state={state}", "named"))
+    assert (failure.reason, len(browser.jar)) == (Reason.IDENTITY_UNAVAILABLE, 1)
+    assert world.callback(browser, f"code=c&state={state}", "named").outcome == "connected"
+
+
 def test_a_resumed_flow_has_the_account_and_parameters_of_its_first_return(
     world: World, browser: Browser
 ) -> None:

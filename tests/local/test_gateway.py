@@ -1,7 +1,6 @@
 """The local HTTP API against what a real one does, over real sockets, with the toy function behind it."""
 
 import json
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,6 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from local import HOST
 from local.gateway import Gateway
 from local.runtime import FunctionSpec, InvocationResult, RuntimePool
 from local.template import Route, TemplateError, routes, translate
@@ -22,6 +20,7 @@ from tests.local.toybox import (
     PARAMETERS,
     TOYS,
     Answer,
+    bound,
     call,
     event_of,
     send_raw,
@@ -56,7 +55,7 @@ def toy_routes() -> list[Route]:
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory, toy_routes: list[Route]) -> Iterator[Api]:
     spec = FunctionSpec("toy", (TOYS / "echo", PACKAGES), timeout_seconds=2)
-    listener = _bound()
+    listener = bound()
     running = Api(listener.getsockname()[1])
     with RuntimePool(spec, log_path=tmp_path_factory.mktemp("logs") / "toy.log") as pool:
         gateway = Gateway(
@@ -299,7 +298,7 @@ def test_every_invocation_is_reported_once(api: Api) -> None:
 
 def test_routes_that_sam_cli_does_not_serve_are_said_out_loud(toy_routes: list[Route]) -> None:
     unknown = Route("GET", "/elsewhere", "EchoFunction", iam=False, timeout_ms=1000)
-    with _bound() as listener, pytest.raises(TemplateError, match="GET /elsewhere"):
+    with bound() as listener, pytest.raises(TemplateError, match="GET /elsewhere"):
         Gateway(
             TOYS / "template.yaml",
             PARAMETERS,
@@ -315,9 +314,3 @@ def test_nothing_is_printed(api: Api, capfd: pytest.CaptureFixture[str], tmp_pat
     for target in ("/open/n", "/nothing", "/open/n?do=raise", SIGNED):
         api.get(target)
     assert capfd.readouterr() == ("", "")
-
-
-def _bound() -> socket.socket:
-    listener = socket.socket()
-    listener.bind((HOST, 0))
-    return listener

@@ -56,6 +56,13 @@ def send_raw(port: int, data: bytes) -> bytes:
     return received
 
 
+def bound() -> socket.socket:
+    """A loopback socket with a free port."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
 def event_of(answer: Answer) -> dict[str, Any]:
     """The event that the echo toy was given."""
     event: dict[str, Any] = json.loads(answer.body)["event"]

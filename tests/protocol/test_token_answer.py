@@ -41,6 +41,7 @@ def test_the_least_answer() -> None:
 
 def test_other_names_nested_fields_and_a_success_test() -> None:
     assert read({"status": "success", "App_access_token": "at"}, STATELESS).access_token == "at"
+    assert read({"s": True, "access_token": "at"}, with_response(success=("s", "true"))).access_token == "at"
     nested = with_response(access_token="data.auth.token", account="data.shop.id", keep={"data.plan": "plan"})
     answer = {"data": {"auth": {"token": "at"}, "shop": {"id": 42}, "plan": "gold"}}
     tokens = read(answer, nested)

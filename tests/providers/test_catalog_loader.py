@@ -43,7 +43,8 @@ def test_provider_and_settings(folder: Path) -> None:
     assert settings.return_to_origins == ("https://app.brightcart.example",)
     assert (settings.product, settings.colour) == ("Brightcart", "#123456")
     assert settings.support_url == "https://help.brightcart.example"
-    assert (settings.providers, settings.local) == ({"acme": "Acme"}, False)
+    assert settings.providers == {"acme": "Acme"}
+    assert not catalog.get("acme").local
 
 
 def test_a_local_compile_says_so(settings: Settings, tmp_path: Path) -> None:
@@ -51,7 +52,6 @@ def test_a_local_compile_says_so(settings: Settings, tmp_path: Path) -> None:
         config=settings.config, catalog=settings.catalog, out=tmp_path / "out", local=LocalCompile()
     )
     catalog = Catalog(str(tmp_path / "out"))
-    assert catalog.settings().local
     assert catalog.get("acme").local
 
 

@@ -113,7 +113,6 @@ def test_settings_file(settings: Settings) -> None:
         "origin_secret_hashes": [],
         "branding": {"product": "Brightcart", "support_url": None, "colour": None},
         "providers": {"acme": "Acme"},
-        "local": False,
     }
 
 
@@ -123,7 +122,6 @@ def test_local_keys_and_origins_are_added(settings: Settings) -> None:
     content = json.loads((settings.folder / "out" / "settings.json").read_text())
     assert content["link_keys"] == {"k-1": "A" * 43, "local-1": "B" * 42 + "A"}
     assert content["return_to_origins"] == ["https://app.brightcart.example", "http://127.0.0.1:8001"]
-    assert content["local"] is True
 
 
 def test_overlay_merges_mappings_and_replaces_lists(settings: Settings) -> None:

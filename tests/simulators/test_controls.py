@@ -63,7 +63,7 @@ def test_other_host_names_are_refused(driver: Driver) -> None:
 
 
 def test_secrets_do_not_stand_in_the_configs_repr() -> None:
-    shown = repr(SimulatorConfig("id", "canary-1", "http://127.0.0.1/", webhook_secret="canary-2"))
+    shown = repr(SimulatorConfig("id", "canary-1", "http://127.0.0.1/"))
     assert "canary" not in shown
 
 

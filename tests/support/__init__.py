@@ -4,3 +4,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+"""Programs that are the browser, the first one found wins."""

@@ -178,14 +178,15 @@ def _was_stored(response: Any, new: NewConnection, state_hash: str) -> bool:
     very tokens: by an earlier try of ours, or by a second callback that found the same kept set.
 
     Raises:
-        Failure: UNINSTALLED_MEANWHILE, or STORAGE_UNAVAILABLE when the flow ended in another way.
+        Failure: UNINSTALLED_MEANWHILE; ACCOUNT_MISMATCH when the row's own condition refused it;
+            STORAGE_UNAVAILABLE when the flow ended in another way.
     """
     reasons = response["CancellationReasons"]
     if reasons[_TOMBSTONE].get("Code") == "ConditionalCheckFailed":
         raise Failure(Reason.UNINSTALLED_MEANWHILE) from None
-    if reasons[_FLOW].get("Code") != "ConditionalCheckFailed" and _unproven(reasons[_ROW]):
-        raise Failure(Reason.ACCOUNT_MISMATCH) from None
     if reasons[_FLOW].get("Code") != "ConditionalCheckFailed":
+        if reasons[_ROW].get("Code") == "ConditionalCheckFailed":
+            raise Failure(Reason.ACCOUNT_MISMATCH) from None
         return False
     row: Item = reasons[_FLOW].get("Item", {})
     name = transitions.slot(state_hash)
@@ -194,11 +195,6 @@ def _was_stored(response: Any, new: NewConnection, state_hash: str) -> bool:
     if any(found.get(key) != value for key, value in done.items()):
         raise Failure(Reason.STORAGE_UNAVAILABLE, "the flow was not open any more") from None
     return True
-
-
-def _unproven(reason: Any) -> bool:
-    """Whether the row's own condition refused: an unverified account in place of a verified one."""
-    return bool(reason.get("Code") == "ConditionalCheckFailed")
 
 
 def _passing_reason(response: Any) -> str:

@@ -1,8 +1,8 @@
 """The flow: one attempt from `/authorize` to `/callback`, kept in the merchant's own browser.
 
-One cookie holds one flow. Its value is five fields joined by `~`, none of which can contain one:
-started at (epoch seconds), provider, state, PKCE verifier, link; a finished flow keeps the
-connection's account in place of the verifier and is marked as done.
+One cookie holds one flow. Its value is six fields joined by `~`, none of which can contain one:
+a mark (open or done), started at (epoch seconds), provider, state, PKCE verifier, link; a finished
+flow is marked as done and keeps the connection's account in place of the verifier.
 """
 
 from base64 import urlsafe_b64encode

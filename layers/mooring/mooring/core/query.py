@@ -59,10 +59,3 @@ def _decode(text: str) -> str:
     if _CONTROL.search(decoded):
         raise Failure(Reason.REQUEST_MALFORMED)
     return decoded
-
-
-def unquote_strictly(text: str) -> str:
-    """Percent-decode a path segment under the same rules as a query value (a plus stays a plus)."""
-    if _BROKEN_PERCENT.search(text):
-        raise Failure(Reason.REQUEST_MALFORMED)
-    return _decode(text.replace("+", "%2B"))

@@ -81,7 +81,7 @@ def read_ports() -> "ReadPorts":
 
     settings = settings_from(os.environ, "connections_table", "token_key_id")
     aws = _aws()
-    connections = DynamoConnections(aws.dynamodb(), settings.connections_table, settings.flows_table)
+    connections = DynamoConnections(aws.dynamodb(), settings.connections_table)
     return ReadPorts(connections=connections, sealer=_sealer(aws, settings), clock=time.time)
 
 

@@ -238,10 +238,12 @@ def _store(
             _connect(new, attempt, ports)
     except Failure as failure:
         if failure.reason in (Reason.IDENTITY_UNAVAILABLE, Reason.ACCOUNT_MISSING):
-            _keep(tokens, named, keys, attempt, ports)
+            # Kept before, it lies there already: a failed write would only look like a loss.
+            if burn.kept is None:
+                _keep(tokens, named, keys, attempt, ports)
             raise
         if failure.reason not in (Reason.STORE_DELAYED, Reason.TOKEN_LOST):  # these leave no time for it
-            _note(ports, attempt, burn._replace(kept=None), failure)
+            _note(ports, attempt, burn, failure)
         raise failure.clearing(attempt.cookie) from failure.__cause__
     return _connected(attempt, account.account_id, pending=code is not None, code=code)
 

@@ -99,7 +99,12 @@ def account_at(fields: Mapping[str, Any], path: str | None) -> str | None:
 
 
 def _succeeded(fields: Mapping[str, Any], rules: Response) -> bool:
-    return rules.success is None or field(fields, rules.success[0]) == rules.success[1]
+    """The success test compares texts; of what is no string, as JSON writes it (`true`, `0`)."""
+    if rules.success is None:
+        return True
+    path, wanted = rules.success
+    value = field(fields, path)
+    return value is not None and (value if isinstance(value, str) else json.dumps(value)) == wanted
 
 
 def _refusal(status: int, fields: Mapping[str, Any], rules: Response) -> TokenCallFailure:

@@ -23,7 +23,6 @@ class ProjectSettings(NamedTuple):
     support_url: str | None
     colour: str | None
     providers: Mapping[str, str]
-    local: bool
 
 
 class Catalog:
@@ -85,5 +84,4 @@ def _settings(data: Mapping[str, Any]) -> ProjectSettings:
         support_url=branding["support_url"],
         colour=branding["colour"],
         providers=data["providers"],
-        local=data["local"],
     )

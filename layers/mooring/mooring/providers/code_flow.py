@@ -118,7 +118,7 @@ class Success(Part):
     field: FieldPath
     """Dotted path of the field."""
     equals: Line
-    """Its text in a good answer; any other value means that the call failed."""
+    """Its text in a good answer, "true" for a JSON `true`; any other value means that the call failed."""
 
 
 class Response(Part):

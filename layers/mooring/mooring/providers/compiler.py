@@ -128,7 +128,6 @@ def _settings(project: Project, local: LocalCompile | None) -> dict[str, Any]:
         "origin_secret_hashes": list(config.origin_secret_hashes),
         "branding": config.branding.model_dump(),
         "providers": {name: project.descriptors[name].name for name in config.providers},
-        "local": local is not None,
     }
 
 
