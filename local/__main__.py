@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from local.console import Console
 from local.processes import ProcessError, adopt_orphans, end_descendants
 from local.settings import read_options
-from local.state import StackError
+from local.stack_dir import StackError
 from local.template import TemplateError
 
 

@@ -10,7 +10,7 @@ from local.event import http_event
 from local.provision import CREDENTIALS, Function
 from local.request import HttpRequest
 from local.runtime import FunctionSpec, RuntimePool
-from local.state import StackError
+from local.stack_dir import StackError
 from local.template import Route
 
 _PLACEHOLDER = "-"

@@ -17,7 +17,7 @@ from local.emulator import InvocationResult
 from local.functions import from_json
 from local.processes import ProcessError
 from local.runtime import RuntimePool
-from local.state import DEFAULT, StackError, StateDir, read_json
+from local.stack_dir import DEFAULT, StackDir, StackError, read_json
 
 _SHOWN_BODY = 400
 
@@ -27,17 +27,17 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m local.invoke", description="Run one function once.")
     parser.add_argument("function", help="its folder under functions/")
     parser.add_argument("events", nargs="*", type=Path, help="event files; default: events/FUNCTION*.json")
-    parser.add_argument("--state-dir", type=Path, default=ROOT / DEFAULT, help="folder of the running stack")
+    parser.add_argument("--stack-dir", type=Path, default=ROOT / DEFAULT, help="folder of the running stack")
     given = parser.parse_args(arguments)
     try:
-        failed = invoke(given.function, given.events, StateDir(given.state_dir))
+        failed = invoke(given.function, given.events, StackDir(given.stack_dir))
     except (StackError, ProcessError) as error:
         print(f"invoke: {error}", file=sys.stderr)
         return 1
     return 1 if failed else 0
 
 
-def invoke(function: str, events: Sequence[Path], state: StateDir) -> int:
+def invoke(function: str, events: Sequence[Path], state: StackDir) -> int:
     """Run a function once per event and print what it answered.
 
     Returns:

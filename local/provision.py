@@ -29,7 +29,7 @@ NOT_HERE: Mapping[str, str] = {
     "AWS::Lambda::LayerVersion": "its staged folder is on the functions' module path",
     "AWS::Lambda::Permission": "nobody evaluates policies here",
     "AWS::SQS::QueuePolicy": "nobody evaluates policies here",
-    "AWS::Logs::LogGroup": "functions log to files in the state folder",
+    "AWS::Logs::LogGroup": "functions log to files in the stack folder",
 }
 """Resource types that have no meaning on one machine, each with the reason."""
 

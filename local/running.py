@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from local import ROOT
-from local.state import StackError, StateDir
+from local.stack_dir import StackDir, StackError
 
 _READY = "Mooring is ready"
 _STOP_SECONDS = 15.0
@@ -26,7 +26,7 @@ class RunningStack:
         state: its folder.
     """
 
-    def __init__(self, process: subprocess.Popen[str], state: StateDir) -> None:
+    def __init__(self, process: subprocess.Popen[str], state: StackDir) -> None:
         self.process = process
         self.state = state
         self._lines: list[str] = []
@@ -79,12 +79,12 @@ class RunningStack:
 
 @contextmanager
 def running_stack(
-    state_dir: Path, *, port: int = 0, environ: Mapping[str, str] | None = None, seconds: float = 90
+    stack_dir: Path, *, port: int = 0, environ: Mapping[str, str] | None = None, seconds: float = 90
 ) -> Iterator[RunningStack]:
     """Start a stack, hand it out when it is ready, and stop it.
 
     Args:
-        state_dir: its folder; one per stack.
+        stack_dir: its folder; one per stack.
         port: of the HTTP API; 0 takes a free one.
         environ: added to this process's environment, for example MOORING_CONFIG.
         seconds: how long the start may take.
@@ -92,7 +92,7 @@ def running_stack(
     Raises:
         StackError: it does not become ready.
     """
-    stack = start_stack(state_dir, port=port, environ=environ)
+    stack = start_stack(stack_dir, port=port, environ=environ)
     try:
         stack.wait_until_ready(seconds)
         yield stack
@@ -100,9 +100,9 @@ def running_stack(
         stack.stop()
 
 
-def start_stack(state_dir: Path, *, port: int = 0, environ: Mapping[str, str] | None = None) -> RunningStack:
+def start_stack(stack_dir: Path, *, port: int = 0, environ: Mapping[str, str] | None = None) -> RunningStack:
     """Start a stack and do not wait. Arguments as for `running_stack`; the caller stops it."""
-    command = [sys.executable, "-m", "local", "--state-dir", str(state_dir.resolve()), "--port", str(port)]
+    command = [sys.executable, "-m", "local", "--stack-dir", str(stack_dir.resolve()), "--port", str(port)]
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -111,4 +111,4 @@ def start_stack(state_dir: Path, *, port: int = 0, environ: Mapping[str, str] | 
         stderr=subprocess.STDOUT,
         text=True,
     )
-    return RunningStack(process, StateDir(state_dir))
+    return RunningStack(process, StackDir(stack_dir))

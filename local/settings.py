@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.state import DEFAULT, StackError
+from local.stack_dir import DEFAULT, StackError
 
 _DEFAULT_PORT = "8000"
 _HIGHEST_PORT = 65_535
@@ -21,14 +21,14 @@ class Options:
     """How a stack is started.
 
     Attributes:
-        state_dir: where it keeps its files.
+        stack_dir: where it keeps its files.
         port: loopback port of the HTTP API; 0 takes a free one.
         providers_dir: a folder with further descriptors.
         config: a YAML file that is laid over mooring.yaml.
         secrets: a JSON file with providers' secrets.
     """
 
-    state_dir: Path = DEFAULT
+    stack_dir: Path = DEFAULT
     port: int = int(_DEFAULT_PORT)
     providers_dir: Path | None = None
     config: Path | None = None
@@ -44,10 +44,10 @@ def read_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Option
     """
     parser = argparse.ArgumentParser(prog="python -m local", description="Run everything on this machine.")
     parser.add_argument("--port", help=f"port of the HTTP API; 0 takes a free one (PORT, {_DEFAULT_PORT})")
-    parser.add_argument("--state-dir", type=Path, default=DEFAULT, help=f"folder for its files ({DEFAULT})")
+    parser.add_argument("--stack-dir", type=Path, default=DEFAULT, help=f"folder for its files ({DEFAULT})")
     given = parser.parse_args(arguments)
     return Options(
-        state_dir=given.state_dir,
+        stack_dir=given.stack_dir,
         port=_port(given.port or environ.get("PORT") or _DEFAULT_PORT),
         providers_dir=_path(environ, "MOORING_PROVIDERS_DIR"),
         config=_path(environ, "MOORING_CONFIG"),

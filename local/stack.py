@@ -25,7 +25,7 @@ from local.providers import Providers, start_simulators, store_secrets, without_
 from local.provision import CREDENTIALS, Provisioned, provision
 from local.runtime import RuntimePool
 from local.settings import Options, read_secrets
-from local.state import StackError, StateDir
+from local.stack_dir import StackDir, StackError
 
 if TYPE_CHECKING:
     from mooring.providers.compiler import LocalCompile, Project
@@ -54,7 +54,7 @@ class Stack:
     def __init__(self, options: Options, console: Console) -> None:
         self._options = options
         self._console = console
-        self._state = StateDir(options.state_dir)
+        self._state = StackDir(options.stack_dir)
         self._cleanup = ExitStack()
         self._base_url = ""
         self._specs: dict[str, FunctionSpec] = {}

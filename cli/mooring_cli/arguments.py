@@ -32,7 +32,7 @@ def _command(
 
 
 def _stack(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--state-dir", type=Path, help="the stack's folder (default: .local here or above)")
+    command.add_argument("--stack-dir", type=Path, help="the stack's folder (default: .local here or above)")
 
 
 def _link(command: argparse.ArgumentParser) -> None:

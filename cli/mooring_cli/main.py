@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _run_on_stack(options: argparse.Namespace) -> None:
-    stack = find_stack(options.state_dir, Path.cwd())
+    stack = find_stack(options.stack_dir, Path.cwd())
     if options.command == "link":
         from mooring_cli import link
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mooring_cli.errors import CommandError
 
-STATE_DIR = ".local"
+STACK_DIR = ".local"
 NOT_RUNNING = "No local stack is running here. Start it with: make run"
 
 
@@ -29,13 +29,13 @@ class Stack(NamedTuple):
     credentials: tuple[str, str]
 
 
-def find_stack(state_dir: Path | None, start: Path) -> Stack:
-    """The stack of `state_dir`, or of the nearest `.local` folder from `start` upward.
+def find_stack(stack_dir: Path | None, start: Path) -> Stack:
+    """The stack of `stack_dir`, or of the nearest `.local` folder from `start` upward.
 
     Raises:
         CommandError: when none is running there.
     """
-    folders = [state_dir] if state_dir else [folder / STATE_DIR for folder in (start, *start.parents)]
+    folders = [stack_dir] if stack_dir else [folder / STACK_DIR for folder in (start, *start.parents)]
     for folder in folders:
         path = folder / "stack.json"
         if path.is_file():

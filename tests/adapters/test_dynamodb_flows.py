@@ -7,7 +7,7 @@ import pytest
 from mooring.adapters.dynamodb_flows import DynamoFlows
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
-from mooring.core.ports import Burn, BurnState
+from mooring.core.ports import Burn, BurnStatus
 from tests.contract.aws_server import FLOWS, AwsServer, Fault
 from tests.contract.samples import NOW, a_link, a_state, sealed
 
@@ -31,8 +31,8 @@ def change(aws: AwsServer, link: Link, expression: str, values: dict[str, Any]) 
 def test_a_burn_whose_answer_was_lost_is_ours(aws: AwsServer, flows: DynamoFlows) -> None:
     link, state = a_link(), a_state()
     with aws.failing(LOST):
-        assert flows.burn(link, state, NOW) == Burn(BurnState.BURNED, NOW)
-    assert flows.burn(link, state, NOW + 1) == Burn(BurnState.EXCHANGING, NOW)
+        assert flows.burn(link, state, NOW) == Burn(BurnStatus.BURNED, NOW)
+    assert flows.burn(link, state, NOW + 1) == Burn(BurnStatus.EXCHANGING, NOW)
 
 
 def test_a_burn_is_one_write_and_no_read(aws: AwsServer, flows: DynamoFlows) -> None:

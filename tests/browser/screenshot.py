@@ -48,7 +48,7 @@ def main(target: Path) -> int:
         return 1
     with (
         tempfile.TemporaryDirectory() as folder,
-        Stack(Options(state_dir=Path(folder), port=0), Console(io.StringIO())) as stack,
+        Stack(Options(stack_dir=Path(folder), port=0), Console(io.StringIO())) as stack,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

@@ -19,19 +19,19 @@ TOKEN = "token-that-the-provider-issued"
 
 
 class FakeStack:
-    """What the stack answers by path (status, body), what it was asked for, and its state folder."""
+    """What the stack answers by path (status, body), what it was asked for, and its stack folder."""
 
-    def __init__(self, state_dir: Path, port: int) -> None:
+    def __init__(self, stack_dir: Path, port: int) -> None:
         self.answers: dict[str, tuple[int, Any]] = {}
         self.asked: list[str] = []
-        self.state_dir = state_dir
+        self.stack_dir = stack_dir
         self.base_url = f"http://127.0.0.1:{port}"
         self.key = Ed25519PrivateKey.generate()
         self.aws_endpoint_url = self.base_url
         self.table = "connections"
-        state_dir.mkdir(parents=True)
+        stack_dir.mkdir(parents=True)
         pem = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (state_dir / "link_key.pem").write_bytes(pem)
+        (stack_dir / "link_key.pem").write_bytes(pem)
         self.write()
 
     def write(self, **changes: Any) -> None:
@@ -44,10 +44,10 @@ class FakeStack:
             "tables": {"connections": self.table, "flows": "flows"},
             "queues": {},
             "providers": {},
-            "link_key": {"path": str(self.state_dir / "link_key.pem"), "kid": "local-1"},
+            "link_key": {"path": str(self.stack_dir / "link_key.pem"), "kid": "local-1"},
             "credentials": {"access_key_id": KEY_ID, "secret_access_key": SECRET},
         }
-        (self.state_dir / "stack.json").write_text(json.dumps(content | changes))
+        (self.stack_dir / "stack.json").write_text(json.dumps(content | changes))
 
     def lists(self, merchant: str, *connections: Mapping[str, Any]) -> None:
         """Let `merchant` have these connections."""
@@ -97,7 +97,7 @@ def problem(status: int, reason: str, title: str, detail: str) -> tuple[int, dic
 
 @contextmanager
 def running_stack(folder: Path) -> Iterator[FakeStack]:
-    """A fake stack that listens until the block ends; its state folder is `folder/.local`."""
+    """A fake stack that listens until the block ends; its stack folder is `folder/.local`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

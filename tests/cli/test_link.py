@@ -89,7 +89,7 @@ def test_what_no_link_may_have(
 
 @pytest.mark.parametrize("content", [None, b"", b"not a key"])
 def test_unusable_key(content: bytes | None, mooring: Command, stack: FakeStack) -> None:
-    path = stack.state_dir / "link_key.pem"
+    path = stack.stack_dir / "link_key.pem"
     path.unlink()
     if content is not None:
         path.write_bytes(content)
@@ -107,4 +107,4 @@ def test_works_from_a_folder_below_and_from_elsewhere(
     assert mooring(*BASIC).code == 0
     monkeypatch.chdir("/")
     assert mooring(*BASIC).code == 1
-    assert mooring(*BASIC, "--state-dir", str(stack.state_dir)).code == 0
+    assert mooring(*BASIC, "--stack-dir", str(stack.stack_dir)).code == 0

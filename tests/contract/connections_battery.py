@@ -8,7 +8,7 @@ import pytest
 from mooring.core.connection import Connection, NewConnection, Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
-from mooring.core.ports import Burn, BurnState, Connections, Flows
+from mooring.core.ports import Burn, BurnStatus, Connections, Flows
 from tests.contract.samples import BARE, EVERYTHING, NOW, a_link, a_merchant, a_state, exchange, sealed
 
 
@@ -35,7 +35,7 @@ class World(Protocol):
 
 def burned(world: World, link: Link, at: int = NOW) -> str:
     state = a_state()
-    assert world.flows.burn(link, state, at).state is BurnState.BURNED
+    assert world.flows.burn(link, state, at).status is BurnStatus.BURNED
     return state
 
 
@@ -83,14 +83,14 @@ class ConnectionsBattery:
     def test_its_flow_is_done(self, world: World) -> None:
         link = a_link()
         state = connected(world, link, exchange(link))
-        assert world.flows.burn(link, state, NOW + 9) == Burn(BurnState.DONE, NOW, "shop-1")
+        assert world.flows.burn(link, state, NOW + 9) == Burn(BurnStatus.DONE, NOW, "shop-1")
 
     def test_a_done_flow_neither_fails_nor_keeps(self, world: World) -> None:
         link = a_link()
         state = connected(world, link, exchange(link))
         world.flows.fail(link, state, "internal")
         world.flows.keep(link, state, sealed("late"))
-        assert world.flows.burn(link, state, NOW + 9) == Burn(BurnState.DONE, NOW, "shop-1")
+        assert world.flows.burn(link, state, NOW + 9) == Burn(BurnStatus.DONE, NOW, "shop-1")
 
     def test_a_connection_that_never_was_reads_as_none(self, world: World) -> None:
         assert world.connections.read(a_merchant(), "prov-a", "shop-1") is None
@@ -131,7 +131,7 @@ class ConnectionsBattery:
         assert world.connections.read(link.merchant_id, "prov-a", account) == row
         assert [one.generation for one in world.connections.list(link.merchant_id)] == [1]
         assert world.pointers("prov-a", account) == {link.merchant_id}
-        assert world.flows.burn(link, state, NOW + 61) == Burn(BurnState.EXCHANGING, NOW + 60)
+        assert world.flows.burn(link, state, NOW + 61) == Burn(BurnStatus.EXCHANGING, NOW + 60)
 
     def test_an_unverified_account_replaces_nothing_of_other_merchants_or_accounts(
         self, world: World
@@ -192,7 +192,7 @@ class ConnectionsBattery:
         state = burned(world, link)
         world.flows.keep(link, state, sealed("kept"))
         world.connections.connect(exchange(link), link, state)
-        assert world.flows.burn(link, state, NOW + 9) == Burn(BurnState.DONE, NOW, "shop-1")
+        assert world.flows.burn(link, state, NOW + 9) == Burn(BurnStatus.DONE, NOW, "shop-1")
 
     @pytest.mark.parametrize("later", [0, 1, 500])
     def test_a_notice_at_or_after_the_burn_wins(self, world: World, later: int) -> None:
@@ -203,7 +203,7 @@ class ConnectionsBattery:
         assert refused(world, exchange(link, account), link, state) is Reason.UNINSTALLED_MEANWHILE
         assert world.connections.read(link.merchant_id, "prov-a", account) is None
         assert world.pointers("prov-a", account) == set()
-        assert world.flows.burn(link, state, NOW + 9).state is BurnState.EXCHANGING
+        assert world.flows.burn(link, state, NOW + 9).status is BurnStatus.EXCHANGING
 
     def test_a_notice_before_the_burn_is_history(self, world: World) -> None:
         link = a_link()
@@ -242,7 +242,7 @@ class ConnectionsBattery:
         assert world.waits(link.merchant_id, confirmation)
         assert world.connections.read(link.merchant_id, "prov-a", "shop-1") == before
         assert len(world.connections.list(link.merchant_id)) == 1
-        assert world.flows.burn(link, state, NOW) == Burn(BurnState.DONE, NOW + 60, "shop-1", pending=True)
+        assert world.flows.burn(link, state, NOW) == Burn(BurnStatus.DONE, NOW + 60, "shop-1", pending=True)
 
     def test_a_connection_that_waits_leads_nowhere(self, world: World) -> None:
         link = a_link()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mooring.core.link import FLOWS_PER_LINK
-from mooring.core.ports import Burn, BurnState, Flows
+from mooring.core.ports import Burn, BurnStatus, Flows
 from tests.contract.samples import NOW, a_link, a_state, sealed
 
 THREADS = 8
@@ -19,41 +19,41 @@ class FlowsBattery:
         raise NotImplementedError
 
     def test_a_new_state_burns(self, flows: Flows) -> None:
-        assert flows.burn(a_link(), a_state(), NOW) == Burn(BurnState.BURNED, NOW)
+        assert flows.burn(a_link(), a_state(), NOW) == Burn(BurnStatus.BURNED, NOW)
 
     def test_a_state_burns_once(self, flows: Flows) -> None:
         link, state = a_link(), a_state()
         flows.burn(link, state, NOW)
-        assert flows.burn(link, state, NOW + 5) == Burn(BurnState.EXCHANGING, NOW)
+        assert flows.burn(link, state, NOW + 5) == Burn(BurnStatus.EXCHANGING, NOW)
 
     def test_a_link_starts_ten_flows(self, flows: Flows) -> None:
         link, states = a_link(), [a_state() for _ in range(FLOWS_PER_LINK)]
-        assert all(flows.burn(link, state, NOW).state is BurnState.BURNED for state in states)
-        assert flows.burn(link, a_state(), NOW).state is BurnState.EXHAUSTED
+        assert all(flows.burn(link, state, NOW).status is BurnStatus.BURNED for state in states)
+        assert flows.burn(link, a_state(), NOW).status is BurnStatus.EXHAUSTED
 
     def test_an_exhausted_link_still_tells_about_its_flows(self, flows: Flows) -> None:
         link, states = a_link(), [a_state() for _ in range(FLOWS_PER_LINK)]
         for number, state in enumerate(states):
             flows.burn(link, state, NOW + number)
-        assert flows.burn(link, states[3], NOW + 50) == Burn(BurnState.EXCHANGING, NOW + 3)
+        assert flows.burn(link, states[3], NOW + 50) == Burn(BurnStatus.EXCHANGING, NOW + 3)
 
     def test_links_do_not_share_states(self, flows: Flows) -> None:
         link, state = a_link(), a_state()
         flows.burn(link, state, NOW)
-        assert flows.burn(a_link(link.merchant_id), state, NOW).state is BurnState.BURNED
-        assert flows.burn(a_link(jti=link.jti), state, NOW).state is BurnState.BURNED
+        assert flows.burn(a_link(link.merchant_id), state, NOW).status is BurnStatus.BURNED
+        assert flows.burn(a_link(jti=link.jti), state, NOW).status is BurnStatus.BURNED
 
     def test_a_failed_flow_says_so(self, flows: Flows) -> None:
         link, state = a_link(), a_state()
         flows.burn(link, state, NOW)
         flows.fail(link, state, "grant_refused")
-        assert flows.burn(link, state, NOW + 9) == Burn(BurnState.FAILED, NOW)
+        assert flows.burn(link, state, NOW + 9) == Burn(BurnStatus.FAILED, NOW)
 
     def test_a_kept_token_set_comes_back(self, flows: Flows) -> None:
         link, state = a_link(), a_state()
         flows.burn(link, state, NOW)
         flows.keep(link, state, sealed("kept"))
-        assert flows.burn(link, state, NOW + 9) == Burn(BurnState.KEPT, NOW, kept=sealed("kept"))
+        assert flows.burn(link, state, NOW + 9) == Burn(BurnStatus.KEPT, NOW, kept=sealed("kept"))
 
     def test_a_kept_token_set_can_be_renewed(self, flows: Flows) -> None:
         link, state = a_link(), a_state()
@@ -74,33 +74,33 @@ class FlowsBattery:
         flows.burn(link, state, NOW)
         flows.fail(link, state, "grant_refused")
         flows.keep(link, state, sealed("late"))
-        assert flows.burn(link, state, NOW) == Burn(BurnState.FAILED, NOW)
+        assert flows.burn(link, state, NOW) == Burn(BurnStatus.FAILED, NOW)
 
     def test_a_state_that_was_never_burned_cannot_end(self, flows: Flows) -> None:
         link, state = a_link(), a_state()
         flows.fail(link, state, "grant_refused")
         flows.keep(link, state, sealed("kept"))
-        assert flows.burn(link, state, NOW) == Burn(BurnState.BURNED, NOW)
+        assert flows.burn(link, state, NOW) == Burn(BurnStatus.BURNED, NOW)
 
     def test_the_end_of_one_flow_is_not_the_end_of_its_neighbour(self, flows: Flows) -> None:
         link, one, other = a_link(), a_state(), a_state()
         flows.burn(link, one, NOW)
         flows.burn(link, other, NOW + 1)
         flows.fail(link, one, "grant_refused")
-        assert flows.burn(link, other, NOW + 2) == Burn(BurnState.EXCHANGING, NOW + 1)
+        assert flows.burn(link, other, NOW + 2) == Burn(BurnStatus.EXCHANGING, NOW + 1)
 
     def test_of_eight_callbacks_at_once_one_burns(self, flows: Flows) -> None:
         link, state = a_link(), a_state()
         with ThreadPoolExecutor(THREADS) as pool:
             burns = list(pool.map(lambda at: flows.burn(link, state, at), range(NOW, NOW + THREADS)))
-        burned = [burn for burn in burns if burn.state is BurnState.BURNED]
+        burned = [burn for burn in burns if burn.status is BurnStatus.BURNED]
         assert len(burned) == 1
-        losers = [burn for burn in burns if burn.state is not BurnState.BURNED]
-        assert losers == [Burn(BurnState.EXCHANGING, burned[0].burned_at)] * (THREADS - 1)
+        losers = [burn for burn in burns if burn.status is not BurnStatus.BURNED]
+        assert losers == [Burn(BurnStatus.EXCHANGING, burned[0].burned_at)] * (THREADS - 1)
 
     def test_fourteen_flows_at_once_do_not_exceed_ten(self, flows: Flows) -> None:
         link, states = a_link(), [a_state() for _ in range(FLOWS_PER_LINK + 4)]
         with ThreadPoolExecutor(THREADS) as pool:
-            burns = list(pool.map(lambda state: flows.burn(link, state, NOW).state, states))
-        assert burns.count(BurnState.BURNED) == FLOWS_PER_LINK
-        assert burns.count(BurnState.EXHAUSTED) == 4
+            burns = list(pool.map(lambda state: flows.burn(link, state, NOW).status, states))
+        assert burns.count(BurnStatus.BURNED) == FLOWS_PER_LINK
+        assert burns.count(BurnStatus.EXHAUSTED) == 4

@@ -35,9 +35,9 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **more}
 
 
-def command(state_dir: Path, *more: str) -> list[str]:
-    """`python -m local` with this state folder."""
-    return [sys.executable, "-m", "local", "--state-dir", str(state_dir), *more]
+def command(stack_dir: Path, *more: str) -> list[str]:
+    """`python -m local` with this stack folder."""
+    return [sys.executable, "-m", "local", "--stack-dir", str(stack_dir), *more]
 
 
 def session_members(session: int) -> list[str]:
@@ -60,7 +60,7 @@ class RunningStack:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.state_dir = folder / "state"
+        self.stack_dir = folder / "state"
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.secrets = {provider: f"canary-{provider}-{secrets.token_hex(12)}" for provider in PROVIDERS}
@@ -71,7 +71,7 @@ class RunningStack:
         settings = self._write_settings(folder)
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                command(self.state_dir, "--port", str(self.port)),
+                command(self.stack_dir, "--port", str(self.port)),
                 cwd=ROOT,
                 env=environment(**settings),
                 stdout=output,
@@ -86,7 +86,7 @@ class RunningStack:
             AssertionError: it does not; with what the stack printed.
         """
         self.foreign.wait()
-        path = self.state_dir / "stack.json"
+        path = self.stack_dir / "stack.json"
         deadline = time.monotonic() + READY_SECONDS
         while not path.exists():
             said = f"the stack is not ready; it said:\n{self.output.read_text()}"
@@ -156,7 +156,7 @@ class RunningStack:
         """Run `mooring` against this stack; what it printed."""
         name, *rest = arguments
         done = subprocess.run(
-            [str(Path(sys.executable).with_name("mooring")), name, "--state-dir", str(self.state_dir), *rest],
+            [str(Path(sys.executable).with_name("mooring")), name, "--stack-dir", str(self.stack_dir), *rest],
             cwd=ROOT,
             env=environment(),
             capture_output=True,
@@ -206,7 +206,7 @@ class RunningStack:
 
     def log_lines(self, function: str) -> list[dict[str, Any]]:
         """The JSON lines that a function has logged so far."""
-        text = (self.state_dir / "logs" / f"{function}.log").read_text()
+        text = (self.stack_dir / "logs" / f"{function}.log").read_text()
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def log_line(self, function: str, ref: str) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_table_and_queue_down_after_the_token_call_is_an_alarm(
     assert any("TokenLost" in line and "_aws" in line for line in lines[at : at + 2]), lines[at : at + 2]
     assert merchant.rows() == []
     live = stack.simulator("whatconverts").tokens()[-1]["access_token"]
-    assert live not in (stack.state_dir / "logs/callback.log").read_text()
+    assert live not in (stack.stack_dir / "logs/callback.log").read_text()
     merchant.connect("whatconverts")
 
 

@@ -84,7 +84,7 @@ def stored(stack: RunningStack) -> dict[str, bytes]:
 
 def written(stack: RunningStack) -> dict[str, bytes]:
     """Every log, and what the stack printed."""
-    logs = {str(path): path.read_bytes() for path in Path(stack.state_dir, "logs").iterdir()}
+    logs = {str(path): path.read_bytes() for path in Path(stack.stack_dir, "logs").iterdir()}
     assert {Path(name).name for name in logs} >= {"authorize.log", "callback.log", "connections.log"}
     return {**logs, "output": stack.output.read_bytes()}
 
@@ -155,7 +155,7 @@ def test_the_link_key_stays_in_its_file(stack: RunningStack, story: list[Page]) 
     assert private
     assert stack.link_key_path.stat().st_mode & 0o077 == 0
     assert holding(stored(stack) | written(stack) | shown(stack, story), private) == []
-    staged = Path(stack.state_dir, "build")
+    staged = Path(stack.stack_dir, "build")
     files = {str(path): path.read_bytes() for path in staged.rglob("*.json") if "mooring" in path.parts}
     assert any(name.endswith("settings.json") for name in files)
     assert holding(files, private | set(stack.secrets.values())) == []

@@ -17,10 +17,10 @@ from tests.e2e.running import STOP_SECONDS, RunningStack, command, environment, 
 from tests.support import ROOT
 
 
-def run_to_its_end(state_dir: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def run_to_its_end(stack_dir: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Start a stack that cannot start."""
     return subprocess.run(
-        command(state_dir, *arguments),
+        command(stack_dir, *arguments),
         cwd=ROOT,
         env=environment(**more),
         capture_output=True,
@@ -38,9 +38,9 @@ def only_line(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def announced(state_dir: Path, process: subprocess.Popen[bytes], output: Path) -> Any:
+def announced(stack_dir: Path, process: subprocess.Popen[bytes], output: Path) -> Any:
     """stack.json, once it is there."""
-    path, deadline = state_dir / "stack.json", time.monotonic() + 60
+    path, deadline = stack_dir / "stack.json", time.monotonic() + 60
     while not path.exists():
         assert process.poll() is None, output.read_text()
         assert time.monotonic() < deadline, output.read_text()
@@ -49,10 +49,10 @@ def announced(state_dir: Path, process: subprocess.Popen[bytes], output: Path) -
 
 
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
-    state_dir, output = tmp_path / "state", tmp_path / "output.txt"
+    stack_dir, output = tmp_path / "state", tmp_path / "output.txt"
     with output.open("w") as file:
         process = subprocess.Popen(
-            command(state_dir, "--port", "0"),
+            command(stack_dir, "--port", "0"),
             cwd=ROOT,
             env=environment(),
             stdout=file,
@@ -60,7 +60,7 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
             start_new_session=True,
         )
     try:
-        info = announced(state_dir, process, output)
+        info = announced(stack_dir, process, output)
         assert requests.get(info["demo_url"], timeout=10).status_code == 200
         assert requests.get(f"{info['base_url']}/authorize/yotpo", timeout=10).status_code == 400
         alive = [name for name in session_members(process.pid) if "python" in name]
@@ -71,7 +71,7 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
         assert process.wait(STOP_SECONDS) in (0, 130)
         assert time.monotonic() - started < 10
         assert session_members(process.pid) == []
-        assert not (state_dir / "stack.json").exists()
+        assert not (stack_dir / "stack.json").exists()
     finally:
         process.kill()
         process.wait()
@@ -123,9 +123,9 @@ def test_one_readable_line_for_each_invocation(stack: RunningStack) -> None:
 
 
 def test_a_second_start_in_the_same_folder(stack: RunningStack) -> None:
-    line = only_line(run_to_its_end(stack.state_dir, "--port", "0"))
+    line = only_line(run_to_its_end(stack.stack_dir, "--port", "0"))
     assert "already running" in line
-    assert (stack.state_dir / "stack.json").exists(), "the first one goes on"
+    assert (stack.stack_dir / "stack.json").exists(), "the first one goes on"
     assert requests.get(f"{stack.base_url}/authorize/yotpo", timeout=10).status_code == 400
 
 

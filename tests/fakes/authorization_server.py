@@ -26,7 +26,7 @@ class Identify(NamedTuple):
 
     provider: str
     access_token: str
-    hint: str | None
+    named: str | None
 
 
 TOKENS = TokenSet(
@@ -45,7 +45,7 @@ class FakeAuthorizationServer:
 
     `tokens` and `account` are what it answers, or the failure that it raises. A function is called
     with the recorded call (to look at the world in the middle of a flow). A list is used up from
-    its front, one answer a call. Without an account it believes the hint, unverified.
+    its front, one answer a call. Without an account it believes the named, unverified.
     """
 
     def __init__(self, journal: list[str] | None = None) -> None:
@@ -64,13 +64,13 @@ class FakeAuthorizationServer:
         self.exchanges.append(call)
         return _play(self.tokens, call)
 
-    def identify(self, provider: Provider, access_token: str, hint: str | None) -> Account:
+    def identify(self, provider: Provider, access_token: str, named: str | None) -> Account:
         """Record the call; answer or raise."""
         self.journal.append("identify")
-        call = Identify(provider.id, access_token, hint)
+        call = Identify(provider.id, access_token, named)
         self.identifications.append(call)
         if self.account is None:
-            return Account(hint or DEFAULT_ACCOUNT, verified=False)
+            return Account(named or DEFAULT_ACCOUNT, verified=False)
         return _play(self.account, call)
 
 

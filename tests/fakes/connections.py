@@ -4,7 +4,7 @@ from mooring.core.connection import Connection, NewConnection, ReadableConnectio
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from mooring.core.names import DEFAULT_ACCOUNT, connection_key
-from mooring.core.ports import BurnState
+from mooring.core.ports import BurnStatus
 from tests.fakes.faults import Fallible
 from tests.fakes.flows import FakeFlow, FakeFlows
 
@@ -28,9 +28,9 @@ class FakeConnections(Fallible):
             if self.tombstones.get((new.provider, new.account.account_id), -1) >= new.burned_at:
                 raise Failure(Reason.UNINSTALLED_MEANWHILE)
             flow = self.flows.find(link, state_hash)
-            if flow and flow.state is BurnState.DONE and flow.account_id == new.account.account_id:
+            if flow and flow.status is BurnStatus.DONE and flow.account_id == new.account.account_id:
                 return
-            if flow is None or flow.state not in (BurnState.EXCHANGING, BurnState.KEPT):
+            if flow is None or flow.status not in (BurnStatus.EXCHANGING, BurnStatus.KEPT):
                 raise Failure(Reason.STORAGE_UNAVAILABLE)
             key = (new.merchant_id, connection_key(new.provider, new.account.account_id))
             old = self.rows.get(key) if new.confirmation_hash is None else None
@@ -50,7 +50,7 @@ class FakeConnections(Fallible):
 
     def _store(self, new: NewConnection, flow: FakeFlow) -> None:
         account = new.account
-        flow.state, flow.account_id, flow.kept = BurnState.DONE, account.account_id, None
+        flow.status, flow.account_id, flow.kept = BurnStatus.DONE, account.account_id, None
         flow.pending = new.confirmation_hash is not None
         self.stored.append(new)
         if new.confirmation_hash is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from threading import RLock
 
 from mooring.core.link import FLOWS_PER_LINK, Link
-from mooring.core.ports import Burn, BurnState
+from mooring.core.ports import Burn, BurnStatus
 from mooring.core.tokens import SealedField
 from tests.fakes.faults import Fallible
 
@@ -13,7 +13,7 @@ from tests.fakes.faults import Fallible
 class FakeFlow:
     """One burned state."""
 
-    state: BurnState
+    status: BurnStatus
     burned_at: int
     account_id: str = ""
     pending: bool = False
@@ -36,27 +36,27 @@ class FakeFlows(Fallible):
             row = self.flows.setdefault((link.merchant_id, link.jti), {})
             if state_hash in row:
                 found = row[state_hash]
-                return Burn(found.state, found.burned_at, found.account_id, found.kept, found.pending)
+                return Burn(found.status, found.burned_at, found.account_id, found.kept, found.pending)
             if len(row) >= FLOWS_PER_LINK:
-                return Burn(BurnState.EXHAUSTED, 0)
-            row[state_hash] = FakeFlow(BurnState.EXCHANGING, now)
-            return Burn(BurnState.BURNED, now)
+                return Burn(BurnStatus.EXHAUSTED, 0)
+            row[state_hash] = FakeFlow(BurnStatus.EXCHANGING, now)
+            return Burn(BurnStatus.BURNED, now)
 
     def fail(self, link: Link, state_hash: str, reason: str) -> None:
         """Note the end of a flow that is exchanging."""
         self.called("fail")
         with self.lock:
             found = self.find(link, state_hash)
-            if found and found.state is BurnState.EXCHANGING:
-                found.state, found.reason = BurnState.FAILED, reason
+            if found and found.status is BurnStatus.EXCHANGING:
+                found.status, found.reason = BurnStatus.FAILED, reason
 
     def keep(self, link: Link, state_hash: str, kept: SealedField) -> None:
         """Keep a sealed token set in a flow that is still open."""
         self.called("keep")
         with self.lock:
             found = self.find(link, state_hash)
-            if found and found.state in (BurnState.EXCHANGING, BurnState.KEPT):
-                found.state, found.kept = BurnState.KEPT, kept
+            if found and found.status in (BurnStatus.EXCHANGING, BurnStatus.KEPT):
+                found.status, found.kept = BurnStatus.KEPT, kept
 
     def find(self, link: Link, state_hash: str) -> FakeFlow | None:
         """A burned state, for tests and for the connections fake."""

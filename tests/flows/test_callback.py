@@ -4,7 +4,7 @@ import pytest
 
 from mooring.core.connection import Account, Status
 from mooring.core.flow import state_hash
-from mooring.core.ports import BurnState
+from mooring.core.ports import BurnStatus
 from mooring.core.provider import Provider
 from mooring.core.tokens import TokenSet
 from tests.core.signing import APP, NOW, RETURN_TO, signed
@@ -65,7 +65,7 @@ def test_the_burn_is_seen_by_the_provider_as_done(world: World, browser: Browser
     assert [flow.burned_at for flow in seen if flow] == [NOW]
     done = world.burned(state)
     assert done is not None
-    assert (done.state, done.account_id) == (BurnState.DONE, "default")
+    assert (done.status, done.account_id) == (BurnStatus.DONE, "default")
 
 
 def test_both_tokens_are_stored_sealed_for_their_account(world: World, browser: Browser) -> None:

@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 
 from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
-from mooring.core.ports import BurnState
+from mooring.core.ports import BurnStatus
 from mooring.core.tokens import SealedField
 from tests.core.signing import RETURN_TO
 from tests.fakes.authorization_server import TOKENS
@@ -30,7 +30,7 @@ def test_without_data_keys_the_provider_is_not_called(world: World, browser: Bro
     assert (failure.reason, failure.status, failure.return_to) == (Reason.SEALING_UNAVAILABLE, 503, RETURN_TO)
     burned = world.burned(state)
     assert burned is not None
-    assert (burned.state, burned.reason) == (BurnState.FAILED, "sealing_unavailable")
+    assert (burned.status, burned.reason) == (BurnStatus.FAILED, "sealing_unavailable")
     assert (world.server.exchanges, browser.jar) == ([], {})
     assert world.nothing_connected()
 
@@ -45,7 +45,7 @@ def test_without_a_client_secret_the_provider_is_not_called(
     assert (failure.reason, failure.status) == (Reason.SECRET_UNAVAILABLE, 503)
     burned = world.burned(state)
     assert burned is not None
-    assert burned.state is BurnState.FAILED
+    assert burned.status is BurnStatus.FAILED
     assert world.server.exchanges == []
     assert world.nothing_connected()
 
@@ -87,7 +87,7 @@ def test_a_failed_token_call_is_noted_and_never_repeated(
     assert (failure.reason, failure.status, failure.return_to) == (reason, status, RETURN_TO)
     burned = world.burned(state)
     assert burned is not None
-    assert (burned.state, burned.reason) == (BurnState.FAILED, reason.value)
+    assert (burned.status, burned.reason) == (BurnStatus.FAILED, reason.value)
     assert (len(world.server.exchanges), browser.jar) == (1, {})
     assert world.secrets.forgotten == (["acme"] if forgets else [])
     assert world.nothing_connected()
@@ -117,7 +117,7 @@ def test_a_store_that_fails_leaves_the_sealed_token_set_on_the_recovery_queue(
     assert world.connections.rows == {}
     burned = world.burned(state)
     assert burned is not None
-    assert burned.state is BurnState.EXCHANGING  # whoever empties the queue finds the flow open
+    assert burned.status is BurnStatus.EXCHANGING  # whoever empties the queue finds the flow open
 
 
 def test_when_the_queue_fails_too_the_token_is_lost_and_says_so(world: World, browser: Browser) -> None:
@@ -142,7 +142,7 @@ def test_a_store_that_fails_notes_nothing_because_no_time_is_left_for_it(
     assert "fail" not in world.journal
     burned = world.burned(state)
     assert burned is not None
-    assert (burned.state, burned.reason) == (BurnState.EXCHANGING, "")
+    assert (burned.status, burned.reason) == (BurnStatus.EXCHANGING, "")
 
 
 @pytest.mark.parametrize(("late", "wins"), [(-1, False), (0, True), (1, True)])
@@ -163,7 +163,7 @@ def test_an_uninstall_after_the_burn_wins_and_one_before_it_does_not(
     )
     burned = world.burned(state, provider="fragment")
     assert burned is not None
-    assert burned.state is BurnState.FAILED
+    assert burned.status is BurnStatus.FAILED
     assert world.nothing_connected()
 
 
@@ -245,4 +245,4 @@ def test_a_process_that_dies_in_its_token_call_is_no_failure_to_answer(
         world.callback(browser, f"code=c&state={state}")
     burned = world.burned(state)
     assert burned is not None
-    assert burned.state is BurnState.EXCHANGING
+    assert burned.status is BurnStatus.EXCHANGING

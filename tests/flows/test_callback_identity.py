@@ -4,7 +4,7 @@ import pytest
 
 from mooring.core.connection import Account
 from mooring.core.errors import Failure, Reason
-from mooring.core.ports import BurnState
+from mooring.core.ports import BurnStatus
 from mooring.core.tokens import TokenSet
 from mooring.flows.token_sets import open_whole, seal_whole
 from tests.core.signing import NOW, RETURN_TO
@@ -42,7 +42,7 @@ def test_what_cannot_be_told_yet_is_kept_sealed_and_a_reload_resumes(
     assert (failure.reason, failure.return_to, failure.clear_cookies) == (reason, RETURN_TO, ())
     kept = world.burned(state, provider="named")
     assert kept is not None
-    assert (kept.state, kept.kept is not None) == (BurnState.KEPT, True)
+    assert (kept.status, kept.kept is not None) == (BurnStatus.KEPT, True)
     assert "at-1" not in repr(kept)
     assert world.nothing_connected()
     world.clock.advance(60)
@@ -83,7 +83,7 @@ def test_a_resumed_flow_has_the_account_and_parameters_of_its_first_return(
     state = world.start(browser, "fragment")
     refusal(lambda: world.callback(browser, f"code=c&state={state}&app_key=shop-9&plan=gold", "fragment"))
     world.callback(browser, f"code=c&state={state}&app_key=shop-EVIL&plan=none", "fragment")
-    assert [call.hint for call in world.server.identifications] == ["shop-9", "shop-9"]
+    assert [call.named for call in world.server.identifications] == ["shop-9", "shop-9"]
     new = world.connections.stored[0]
     assert (new.account.account_id, new.tokens.details) == ("shop-9", {"app_key": "shop-9", "plan": "gold"})
 
@@ -96,7 +96,7 @@ def test_kept_without_an_account_of_its_own_it_stays_without_one(world: World, b
             world.callback(browser, f"code=c&state={state}&app_key=shop-EVIL", "named")
         except Failure:
             continue
-    assert [call.hint for call in world.server.identifications] == [None, None]
+    assert [call.named for call in world.server.identifications] == [None, None]
 
 
 def test_what_cannot_even_be_kept_is_lost_and_says_so(world: World, browser: Browser) -> None:
@@ -162,7 +162,7 @@ def test_an_account_that_the_provider_refuses_is_not_kept_for_another_try(
     )
     burned = world.burned(state, provider="fragment")
     assert burned is not None
-    assert (burned.state, burned.reason, burned.kept) == (BurnState.FAILED, "account_mismatch", None)
+    assert (burned.status, burned.reason, burned.kept) == (BurnStatus.FAILED, "account_mismatch", None)
     assert browser.jar == {}
     assert world.nothing_connected()
 
@@ -181,7 +181,7 @@ def test_an_account_that_nobody_confirmed_takes_no_verified_ones_place(
     assert world.recovery.messages == []
     burned = world.burned(state, provider="fragment", jti="jti-2")
     assert burned is not None
-    assert (burned.state, burned.reason) == (BurnState.FAILED, "account_mismatch")
+    assert (burned.status, burned.reason) == (BurnStatus.FAILED, "account_mismatch")
 
 
 def test_the_answer_of_the_provider_counts_more_than_the_return(world: World, browser: Browser) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from mooring.core.connection import Account
 from mooring.core.errors import Failure, Reason
-from mooring.core.ports import BurnState
+from mooring.core.ports import BurnStatus
 from mooring.core.tokens import TokenSet
 from mooring.flows import callback as flow
 from mooring.providers import oauth2
@@ -45,7 +45,7 @@ def test_the_token_call_leaves_time_to_store(
     assert (failure.reason, failure.status, failure.return_to) == (Reason.OUT_OF_TIME, 503, RETURN_TO)
     burned = world.burned(state)
     assert burned is not None
-    assert (burned.state, burned.reason) == (BurnState.FAILED, "out_of_time")
+    assert (burned.status, burned.reason) == (BurnStatus.FAILED, "out_of_time")
     assert (world.server.exchanges, browser.jar) == ([], {})
     assert world.nothing_connected()
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from local.settings import read_options, read_secrets
-from local.state import StackError, StateDir, read_json
+from local.stack_dir import StackDir, StackError, read_json
 
 
 def test_options_come_from_the_command_line_then_the_environment_then_defaults(tmp_path: Path) -> None:
     environ = {"PORT": "9000", "MOORING_PROVIDERS_DIR": str(tmp_path)}
     assert read_options([], {}).port == 8000
     assert read_options([], environ).port == 9000
-    given = read_options(["--port", "0", "--state-dir", "elsewhere"], environ)
-    assert (given.port, given.state_dir, given.providers_dir) == (0, Path("elsewhere"), tmp_path)
+    given = read_options(["--port", "0", "--stack-dir", "elsewhere"], environ)
+    assert (given.port, given.stack_dir, given.providers_dir) == (0, Path("elsewhere"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_missing_file_of_secrets_is_said(tmp_path: Path) -> None:
 
 
 def test_one_stack_at_a_time_holds_a_folder(tmp_path: Path) -> None:
-    first, second = StateDir(tmp_path), StateDir(tmp_path)
+    first, second = StackDir(tmp_path), StackDir(tmp_path)
     first.hold("http://127.0.0.1:8000")
     with pytest.raises(StackError, match=r"already running.*127\.0\.0\.1:8000") as raised:
         second.hold("http://127.0.0.1:9000")
@@ -75,7 +75,7 @@ def test_one_stack_at_a_time_holds_a_folder(tmp_path: Path) -> None:
 
 def test_what_a_dead_stack_left_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text("{}")
-    state = StateDir(tmp_path)
+    state = StackDir(tmp_path)
     state.hold("here")
     assert not state.stack_file.exists()
     state.announce([], {"base_url": "x"})

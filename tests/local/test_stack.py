@@ -181,7 +181,7 @@ def test_a_killed_stack_leaves_no_process_and_does_not_block_the_next(tmp_path: 
 
 
 def _invoke(stack: RunningStack, function: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "local.invoke", function, "--state-dir", str(stack.state.folder)]
+    command = [sys.executable, "-m", "local.invoke", function, "--stack-dir", str(stack.state.folder)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 

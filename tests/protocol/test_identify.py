@@ -12,15 +12,15 @@ from tests.protocol.shapes import ACME, FRAGMENT, NAMED
 
 
 def identify(
-    provider: Provider, answer: HttpResponse | HttpFault | None, hint: str | None = None
+    provider: Provider, answer: HttpResponse | HttpFault | None, named: str | None = None
 ) -> tuple[Account, FakeHttp]:
     http = FakeHttp(*([answer] if answer else []))
-    return OAuth2(http).identify(provider, "at+/=", hint), http
+    return OAuth2(http).identify(provider, "at+/=", named), http
 
 
-def reason(provider: Provider, answer: HttpResponse | HttpFault, hint: str | None = None) -> Reason:
+def reason(provider: Provider, answer: HttpResponse | HttpFault, named: str | None = None) -> Reason:
     with pytest.raises(Failure) as failed:
-        identify(provider, answer, hint)
+        identify(provider, answer, named)
     return failed.value.reason
 
 

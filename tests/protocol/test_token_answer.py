@@ -175,8 +175,10 @@ def test_an_error_may_lie_deeper() -> None:
 
 @pytest.mark.parametrize("status", ["failure", "Success", None, True, 1, ["success"]])
 def test_without_the_success_that_the_descriptor_names_nothing_is_stored(status: object) -> None:
-    failed = failure({"status": status, "App_access_token": "at"}, STATELESS)
-    assert (failed.outcome, failed.reason) == (Outcome.TRANSIENT, Reason.GRANT_REFUSED)
+    failed = failure({"status": status}, STATELESS)
+    assert (failed.outcome, failed.reason, failed.alarm) == (Outcome.TRANSIENT, Reason.GRANT_REFUSED, None)
+    with_a_token = failure({"status": status, "App_access_token": "at"}, STATELESS)
+    assert (with_a_token.outcome, with_a_token.alarm) == (Outcome.IN_DOUBT, "ExchangeInDoubt")
 
 
 @pytest.mark.parametrize(("kind", "good"), [("bearer", True), ("BEARER", True), (None, True), ("mac", False),

@@ -9,17 +9,17 @@ from mooring.adapters.expressions import Update
 from mooring.adapters.items import Item, binary, flag, mapping, number, text
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
-from mooring.core.ports import Burn, BurnState
+from mooring.core.ports import Burn, BurnStatus
 from mooring.core.tokens import SealedField
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_STATES = {
-    transitions.EXCHANGING: BurnState.EXCHANGING,
-    transitions.KEPT: BurnState.KEPT,
-    transitions.DONE: BurnState.DONE,
-    transitions.FAILED: BurnState.FAILED,
+_STATUSES = {
+    transitions.EXCHANGING: BurnStatus.EXCHANGING,
+    transitions.KEPT: BurnStatus.KEPT,
+    transitions.DONE: BurnStatus.DONE,
+    transitions.FAILED: BurnStatus.FAILED,
 }
 
 
@@ -43,7 +43,7 @@ class DynamoFlows:
         """
         by = token_hex(8)
         old = self._update(transitions.state_burned(self._table, link, state_hash, now, by))
-        return Burn(BurnState.BURNED, now) if old is None else _left_behind(old, state_hash, by)
+        return Burn(BurnStatus.BURNED, now) if old is None else _left_behind(old, state_hash, by)
 
     def fail(self, link: Link, state_hash: str, reason: str) -> None:
         """Note that a flow that was exchanging ended badly; any other is left as it is.
@@ -74,19 +74,19 @@ class DynamoFlows:
 def _left_behind(row: Item, state_hash: str, by: str) -> Burn:
     name = transitions.slot(state_hash)
     if name not in row:
-        return Burn(BurnState.EXHAUSTED, 0)
+        return Burn(BurnStatus.EXHAUSTED, 0)
     found = mapping(row, name)
-    state, burned_at = _STATES.get(text(found, "status")), number(found, "at")
-    match state:
-        case BurnState.EXCHANGING if text(found, "by") == by:
+    status, burned_at = _STATUSES.get(text(found, "status")), number(found, "at")
+    match status:
+        case BurnStatus.EXCHANGING if text(found, "by") == by:
             # Our own update had happened; only its answer was lost, and the client repeated it.
-            return Burn(BurnState.BURNED, burned_at)
-        case BurnState.DONE:
-            return Burn(state, burned_at, text(found, "account"), pending=flag(found, "pending"))
-        case BurnState.KEPT:
+            return Burn(BurnStatus.BURNED, burned_at)
+        case BurnStatus.DONE:
+            return Burn(status, burned_at, text(found, "account"), pending=flag(found, "pending"))
+        case BurnStatus.KEPT:
             return Burn(
-                state, burned_at, kept=SealedField(binary(found, "kept_access"), binary(found, "kept_key"))
+                status, burned_at, kept=SealedField(binary(found, "kept_access"), binary(found, "kept_key"))
             )
         case None:
             raise Failure(Reason.INTERNAL, "a burned state has an unknown status")
-    return Burn(state, burned_at)
+    return Burn(status, burned_at)

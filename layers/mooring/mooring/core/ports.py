@@ -16,7 +16,7 @@ Clock = Callable[[], float]
 """Returns epoch seconds."""
 
 
-class BurnState(Enum):
+class BurnStatus(Enum):
     """What became of an attempt to burn a state."""
 
     BURNED = "burned"
@@ -35,7 +35,7 @@ class Burn(NamedTuple):
     flow's connection waits for confirmation.
     """
 
-    state: BurnState
+    status: BurnStatus
     burned_at: int
     account_id: str = ""
     kept: SealedField | None = None
@@ -125,8 +125,8 @@ class AuthorizationServer(Protocol):
         """Exchange a code for a token set (RFC 6749 4.1.3), never repeated. Raises `TokenCallFailure`."""
         ...
 
-    def identify(self, provider: Provider, access_token: str, hint: str | None) -> Account:
-        """The account of a token: by the provider's identity call, or as the callback named it (`hint`).
+    def identify(self, provider: Provider, access_token: str, named: str | None) -> Account:
+        """The account of a token: by the provider's identity call, or as the callback named it (`named`).
 
         Raises:
             Failure: IDENTITY_UNAVAILABLE when asking again may help, ACCOUNT_MISSING when it cannot,

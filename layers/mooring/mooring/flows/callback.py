@@ -31,7 +31,7 @@ from mooring.core.names import connection_key
 from mooring.core.ports import (
     AuthorizationServer,
     Burn,
-    BurnState,
+    BurnStatus,
     Connections,
     Flows,
     RecoveryQueue,
@@ -162,7 +162,7 @@ def _exchange(query: Query, code: str, account: str | None, attempt: Attempt, po
         preparing = pool.submit(ports.sealer.prepare, merchant, provider.id)
         asking = pool.submit(_client_secret, ports.secrets, provider)
     burn = burning.result()
-    if burn.state not in (BurnState.BURNED, BurnState.KEPT):
+    if burn.status not in (BurnStatus.BURNED, BurnStatus.KEPT):
         return _came_before(burn, attempt)
     try:
         keys, secret = preparing.result(), asking.result()
@@ -203,12 +203,12 @@ def _note(ports: CallbackPorts, attempt: Attempt, burn: Burn, failure: Failure) 
 
 def _came_before(burn: Burn, attempt: Attempt) -> Result:
     """This state was burned by an earlier callback: say what became of it."""
-    if burn.state is BurnState.DONE:
+    if burn.status is BurnStatus.DONE:
         code = confirmation_code(attempt.flow) if burn.pending else None
         return _connected(attempt, burn.account_id, burn.pending, code)
-    if burn.state is BurnState.EXHAUSTED:
+    if burn.status is BurnStatus.EXHAUSTED:
         raise Failure(Reason.LINK_EXHAUSTED).clearing(attempt.cookie)
-    if burn.state is BurnState.EXCHANGING and attempt.now - burn.burned_at <= EXCHANGE_SECONDS:
+    if burn.status is BurnStatus.EXCHANGING and attempt.now - burn.burned_at <= EXCHANGE_SECONDS:
         raise Failure(Reason.FLOW_IN_PROGRESS)
     raise Failure(Reason.FLOW_USED).clearing(attempt.cookie)
 

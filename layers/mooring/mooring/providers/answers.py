@@ -112,6 +112,11 @@ def _refusal(status: int, fields: Mapping[str, Any], rules: Response) -> TokenCa
     outcome = Outcome(rules.errors[word]) if word in rules.errors else _OUTCOMES.get(word)
     if outcome is not None:
         return TokenCallFailure(outcome, _REASONS[outcome])
+    if not word and status < 300 and _is_token(field(fields, rules.access_token)):
+        # It says no and holds out a token: nobody can tell whether one was issued.
+        return TokenCallFailure(
+            Outcome.IN_DOUBT, Reason.PROVIDER_ANSWER_INVALID, "a refusal with a token in it"
+        )
     if status == 401:
         return TokenCallFailure(Outcome.MISCONFIGURED, Reason.PROVIDER_MISCONFIGURED, "HTTP 401")
     # An unknown refusal ends this exchange, but says nothing about a grant that lives.

@@ -36,20 +36,20 @@ class OAuth2:
             standard["code_verifier"] = verifier
         return read_token_set(self._token_call(provider, standard, client_secret), provider, now)
 
-    def identify(self, provider: Provider, access_token: str, hint: str | None) -> Account:
+    def identify(self, provider: Provider, access_token: str, named: str | None) -> Account:
         """The account of a token (see the port).
 
-        A hint counts as verified only once the provider accepted the new token for it.
+        A named account counts as verified only once the provider accepted the new token for it.
 
         Raises:
             Failure: IDENTITY_UNAVAILABLE, ACCOUNT_MISSING, ACCOUNT_MISMATCH.
         """
         identity = provider.identity
-        if identity is None or (identity.account is None and hint is None):
-            return Account(hint or DEFAULT_ACCOUNT, verified=False)
-        answer = self._api_call(provider, identity.call, access_token, hint)
+        if identity is None or (identity.account is None and named is None):
+            return Account(named or DEFAULT_ACCOUNT, verified=False)
+        answer = self._api_call(provider, identity.call, access_token, named)
         if identity.account is None:
-            return Account(hint or DEFAULT_ACCOUNT, verified=_confirms(answer))
+            return Account(named or DEFAULT_ACCOUNT, verified=_confirms(answer))
         if answer is None or answer.status >= 500 or answer.status in (401, 408, 425, 429):
             raise Failure(Reason.IDENTITY_UNAVAILABLE)
         fields = parse_object(answer.body) if answer.status < 300 else None

@@ -1,4 +1,4 @@
-"""The state folder of one local stack: its lock, its files, and the news that it is ready."""
+"""The stack folder of one local stack: its lock, its files, and the news that it is ready."""
 
 import fcntl
 import json
@@ -14,7 +14,7 @@ class StackError(Exception):
     """The stack cannot start or cannot be found; the message says what to do."""
 
 
-class StateDir:
+class StackDir:
     """One folder, held by at most one running stack.
 
     Args:
@@ -71,7 +71,7 @@ class StateDir:
             os.close(lock)
             raise StackError(
                 f"a stack is already running from this folder ({holder}): stop it with Ctrl-C in its "
-                f"terminal, or use another folder: python -m local --state-dir DIR --port PORT"
+                f"terminal, or use another folder: python -m local --stack-dir DIR --port PORT"
             ) from None
         os.ftruncate(lock, 0)
         os.write(lock, f"process {os.getpid()}, {address}".encode())
@@ -107,7 +107,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise StackError(
             f"no stack is running ({path} is not there): start one with `make run`, or name its folder "
-            f"with --state-dir"
+            f"with --stack-dir"
         ) from None
 
 
