@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from tests.e2e.running import RunningStack
     from tests.e2e.visitor import Page
+
+# The first run makes hypothesis' tables of characters, which takes longer than it allows itself.
+settings.register_profile("mooring", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("mooring")
 
 _STACK_ROOMS = ("tests/browser/", "tests/e2e/")
 _LAST = "tests/e2e/test_nothing_leaks.py"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 WANTED = "3.13"
 #: Files that decide what the environment holds. Their digest is the stamp.
 INPUTS = ("requirements/dev.txt", "pyproject.toml", "tools/bootstrap.py")
+#: What the environment may say to uv about where packages come from.
+KEPT = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_FIND_LINKS", "SSL_CERT_FILE", "SSL_CERT_DIR")
 PROBE = (
     "import ctypes, sqlite3, ssl, sys, sysconfig, venv;"
     "free = sysconfig.get_config_var('Py_GIL_DISABLED');"
@@ -94,12 +97,24 @@ def _fill(root: Path, venv: Path) -> None:
         print("setup: a new environment in .venv with " + python)
         _run([uv, "venv", "--quiet", "--clear", "--no-project", "--python", python, str(venv)], "make .venv")
     print("setup: installing requirements/dev.txt")
-    inside = dict(_index_settings(sys.executable), VIRTUAL_ENV=str(venv))
+    settings = _index_settings(sys.executable)
+    _remember(root, settings)
+    inside = dict(settings, VIRTUAL_ENV=str(venv))
     pins = str(root / "requirements/dev.txt")
     _run([uv, "pip", "sync", "--quiet", "--require-hashes", pins], "install requirements/dev.txt", inside)
     # hatchling is among the pins, so nothing unpinned is fetched to build the project.
     editable = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(root)]
     _run(editable, "install the project", inside)
+
+
+def _remember(root: Path, settings: Dict[str, str]) -> None:
+    """Keep where packages come from for whoever installs some later, when pip is no longer at hand."""
+    kept = dict(settings, **{name: os.environ[name] for name in KEPT if os.environ.get(name)})
+    path = root / ".bootstrap/uv.json"
+    path.parent.mkdir(exist_ok=True)
+    # An index may have a password in its address.
+    with os.fdopen(os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(kept, file)
 
 
 # -- Python 3.13 ---------------------------------------------------------------------------------------------

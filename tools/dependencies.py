@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -89,12 +90,21 @@ def _uv_install(lock: Path, target: Path, platform: str | None) -> None:
     if platform:
         command += ["--python-platform", platform]
     # A copy, not a link into uv's cache: what is staged is changed afterwards.
-    environment = {**os.environ, "UV_LINK_MODE": "copy"}
+    environment = {**_index_settings(), **os.environ, "UV_LINK_MODE": "copy"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StagingError(
             f"uv could not install {lock.name} for {platform or 'this machine'}: {done.stderr.strip()}"
         )
+
+
+def _index_settings() -> dict[str, str]:
+    """Where packages come from, as `make setup` found it in pip's settings; uv does not read those itself."""
+    try:
+        kept = json.loads((ROOT / ".bootstrap/uv.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(value) for name, value in kept.items()}
 
 
 def _leave_out(folder: Path) -> None:

@@ -40,7 +40,7 @@ def _rules(place: Place) -> str:
 def _unverified(project: Project) -> list[str]:
     counts = {name: len(project.descriptors[name].unverified) for name in project.config.providers}
     return [
-        f"{name}: {count} facts are unverified; try it with a real account and see: mooring providers {name}"
+        f"{name}: unverified facts: {count}; try it with a real account and see: mooring providers {name}"
         for name, count in counts.items()
         if count
     ]

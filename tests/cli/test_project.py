@@ -50,9 +50,7 @@ def test_check_as_json(mooring: Command, settings: Settings, here: tuple[str, ..
         "ok": True,
         "rules": "production",
         "errors": [],
-        "warnings": [
-            "acme: 1 facts are unverified; try it with a real account and see: mooring providers acme"
-        ],
+        "warnings": ["acme: unverified facts: 1; try it with a real account and see: mooring providers acme"],
     }
     settings.write_config({"link_keys": 5})
     answer = mooring("check", *here, "--json")

@@ -148,3 +148,12 @@ def test_misspelt_scope_is_found(settings: Settings) -> None:
 def test_broken_descriptor_is_not_also_called_missing(settings: Settings) -> None:
     settings.write_descriptor({"name": 7})
     assert set(settings.problems()) == {"name"}
+
+
+def test_an_unquoted_colour_is_a_comment_and_is_named(settings: Settings) -> None:
+    written = settings.config.read_text(encoding="utf-8")
+    lines = [line for line in written.splitlines() if "colour:" not in line]
+    product = next(number for number, line in enumerate(lines) if "product:" in line)
+    lines.insert(product, "  colour: #2f6f4e")
+    settings.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert "put it in quotes" in settings.problems()["branding.colour"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import bootstrap
+from tools import bootstrap, dependencies
 
 ROOT = Path(bootstrap.__file__).resolve().parent.parent
 SHIM = "#!/bin/sh\necho 'pyenv: python3.13: command not found' >&2\nexit 127\n"
@@ -43,7 +43,7 @@ def test_it_is_written_for_python_3_9() -> None:
     source = (ROOT / "tools/bootstrap.py").read_text()
     tree = ast.parse(source, feature_version=(3, 9))
     names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert names <= {"contextlib", "fcntl", "hashlib", "os", "shutil", "subprocess", "sys"}
+    assert names <= {"contextlib", "fcntl", "hashlib", "json", "os", "shutil", "subprocess", "sys"}
 
 
 def test_a_shim_that_exists_and_fails_is_not_python(tmp_path: Path) -> None:
@@ -159,3 +159,18 @@ def test_make_help_names_every_target() -> None:
     targets = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("  make ")}
     assert targets >= {"setup", "run", "test", "check", "build", "validate", "invoke-<function>", "clean"}
     assert targets >= {"lock", "schemas", "help"}
+
+
+def test_where_packages_come_from_is_kept_for_the_staging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/certs.pem")
+    bootstrap._remember(tmp_path, {"UV_DEFAULT_INDEX": "https://index.example/simple"})
+    kept = tmp_path / ".bootstrap/uv.json"
+    monkeypatch.setattr(dependencies, "ROOT", tmp_path)
+    settings = dependencies._index_settings()
+    assert settings["UV_DEFAULT_INDEX"] == "https://index.example/simple"
+    assert settings["SSL_CERT_FILE"] == "/certs.pem"
+    assert kept.stat().st_mode & 0o077 == 0
+    kept.unlink()
+    assert dependencies._index_settings() == {}

@@ -4,7 +4,7 @@ from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from mooring.providers.checked import Line, Pattern, ProviderId, Scope, Url, Word
 from mooring.providers.code_flow import Origin, Part
@@ -75,7 +75,15 @@ class Branding(Part):
     support_url: Annotated[str, Url()] | None = None
     """Where a merchant finds help."""
     colour: Annotated[str, Pattern(r"#[0-9a-fA-F]{6}", "must be a colour such as #2f6f4e")] | None = None
-    """Colour of buttons and links."""
+    """Colour of buttons."""
+
+    @field_validator("colour", "support_url", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object) -> object:
+        # YAML takes an unquoted #2f6f4e for a comment, and leaves nothing.
+        if value is None:
+            raise ValueError('is empty; put it in quotes (a colour: "#2f6f4e"), or leave the whole line out')
+        return value
 
 
 class ProjectConfig(Part):
