@@ -7,59 +7,22 @@ runtime. A fresh process per figure; only the ratio means anything on another ma
 the ratio of the medians exceeds the budget, or when either function answers anything but 302.
 """
 
-import json
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.emulator import Emulator, FunctionSpec
 from local.logs import FunctionLog
 from mooring.providers.compiler import LocalCompile
-from tests.bench.staging import public_key_text
+from tests.bench.staging import BASE_URL, KID, RETURN_TO, event, link, public_key_text
 from tools.stage import stage
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE_URL = "http://127.0.0.1:8000"
-RETURN_TO = "http://127.0.0.1:8001"
 BUDGET = 4.0
 ROUNDS = 15
-
-
-def link(key: Ed25519PrivateKey) -> str:
-    """A link that lives for five minutes, as a product would sign it."""
-    now = int(time.time())
-    claims = {
-        "aud": BASE_URL,
-        "sub": "m-1",
-        "return_to": f"{RETURN_TO}/",
-        "iat": now,
-        "exp": now + 300,
-        "jti": f"bench-{now}",
-        "use": "connect",
-        "provider": "yotpo",
-    }
-    return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": "bench"})
-
-
-def event(token: str) -> bytes:
-    """The HTTP API event of a click on that link."""
-    http = {"method": "GET", "path": "/authorize/yotpo", "sourceIp": "127.0.0.1", "protocol": "HTTP/1.1"}
-    document = {
-        "version": "2.0",
-        "routeKey": "GET /authorize/{provider}",
-        "rawPath": "/authorize/yotpo",
-        "rawQueryString": f"link={token}",
-        "headers": {"host": "127.0.0.1:8000", "sec-fetch-site": "none"},
-        "requestContext": {"http": http, "requestId": "bench", "stage": "$default"},
-        "pathParameters": {"provider": "yotpo"},
-        "isBase64Encoded": False,
-    }
-    return json.dumps(document).encode()
 
 
 def authorize_spec(target: Path) -> FunctionSpec:
@@ -105,10 +68,10 @@ def main(rounds: int = ROUNDS) -> int:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder)
         local = LocalCompile(
-            simulators={}, link_keys={"bench": public_key_text(key)}, return_to_origins=[RETURN_TO]
+            simulators={}, link_keys={KID: public_key_text(key)}, return_to_origins=[RETURN_TO]
         )
         stage(target, local=local)
-        body = event(link(key))
+        body = event("yotpo", f"link={link(key, 'yotpo')}")
         specs = {"302 only": bare_spec(target), "authorize": authorize_spec(target)}
         logs = {name: FunctionLog(target / f"{spec.name}.log") for name, spec in specs.items()}
         times: dict[str, list[float]] = {name: [] for name in specs}

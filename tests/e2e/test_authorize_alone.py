@@ -1,6 +1,5 @@
 """`authorize` as it ships, cold and warm: no AWS call, and no heavy library in its process."""
 
-import json
 import socket
 import threading
 import time
@@ -8,18 +7,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.emulator import Emulator, FunctionSpec
 from local.logs import FunctionLog
 from mooring.providers.compiler import LocalCompile
-from tests.bench.staging import public_key_text
+from tests.bench.staging import BASE_URL, KID, RETURN_TO, link, public_key_text
+from tests.bench.staging import event as authorize_event
 from tools.stage import stage
 
 KEY = Ed25519PrivateKey.generate()
-BASE_URL, RETURN_TO = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
 HEAVY = ("boto3", "botocore", "requests", "urllib3", "pydantic", "aws_lambda_powertools")
 _WRAPPER = """import json
 import sys
@@ -64,7 +62,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The functions and layers as they ship."""
     target = tmp_path_factory.mktemp("staged")
     key = public_key_text(KEY)
-    stage(target, local=LocalCompile(link_keys={"k": key}, return_to_origins=[RETURN_TO]))
+    stage(target, local=LocalCompile(link_keys={KID: key}, return_to_origins=[RETURN_TO]))
     (target / "wrapper").mkdir()
     (target / "wrapper/wrapper.py").write_text(_WRAPPER)
     return target
@@ -79,30 +77,7 @@ def listener() -> Iterator[Listener]:
 
 def event(provider: str, query: str | None = None) -> bytes:
     """A click on a good link, or another request."""
-    now = int(time.time())
-    claims = {
-        "aud": BASE_URL,
-        "sub": "m-1",
-        "return_to": f"{RETURN_TO}/",
-        "iat": now,
-        "exp": now + 300,
-        "jti": "one",
-        "use": "connect",
-        "provider": provider,
-    }
-    link = jwt.encode(claims, KEY, algorithm="EdDSA", headers={"kid": "k"})
-    http = {"method": "GET", "path": f"/authorize/{provider}"}
-    return json.dumps(
-        {
-            "version": "2.0",
-            "routeKey": "GET /authorize/{provider}",
-            "rawPath": f"/authorize/{provider}",
-            "rawQueryString": f"link={link}" if query is None else query,
-            "headers": {"sec-fetch-site": "none"},
-            "requestContext": {"http": http, "requestId": "r"},
-            "isBase64Encoded": False,
-        }
-    ).encode()
+    return authorize_event(provider, f"link={link(KEY, provider)}" if query is None else query)
 
 
 @contextmanager

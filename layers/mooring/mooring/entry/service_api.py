@@ -151,9 +151,8 @@ def _line(
         status,
         ref,
         request_id(event),
-        reason.value if reason else None,
-        None,
-        merchant if is_name(merchant) else None,
-        account if is_name(account) else None,
-        detail or None,
+        reason=reason.value if reason else None,
+        merchant_id=merchant if is_name(merchant) else None,
+        account_id=account if is_name(account) else None,
+        detail=detail or None,
     )
