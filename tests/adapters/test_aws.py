@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mooring.adapters.aws import ATTEMPTS, Aws
+from mooring.adapters.aws import ATTEMPTS, INVOKE_SECONDS, READ_SECONDS, Aws
 from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.ssm import ParameterSecrets
 from mooring.core.errors import Failure, Reason
@@ -33,9 +33,9 @@ def test_a_client_is_made_once_however_many_ask(clients: Aws) -> None:
 
 
 def test_each_service_has_its_own(clients: Aws) -> None:
-    made = [clients.dynamodb(), clients.kms(), clients.ssm(), clients.sqs()]
+    made = [clients.dynamodb(), clients.kms(), clients.ssm(), clients.sqs(), clients.lambda_()]
     names = [client.meta.service_model.service_name for client in made]
-    assert names == ["dynamodb", "kms", "ssm", "sqs"]
+    assert names == ["dynamodb", "kms", "ssm", "sqs", "lambda"]
 
 
 def test_no_call_can_use_up_a_flow(clients: Aws) -> None:
@@ -43,6 +43,20 @@ def test_no_call_can_use_up_a_flow(clients: Aws) -> None:
     assert config.retries == {"mode": "standard", "total_max_attempts": ATTEMPTS}
     # One second more for the pause between the attempts.
     assert (config.connect_timeout + config.read_timeout) * ATTEMPTS + 1 <= 7
+
+
+def test_a_function_is_waited_for_and_never_asked_twice(clients: Aws) -> None:
+    config: Any = clients.lambda_().meta.config
+    assert config.retries == {"mode": "standard", "total_max_attempts": 1}
+    assert config.read_timeout == INVOKE_SECONDS
+    # The function that waits has to answer within 28 seconds itself.
+    assert config.connect_timeout + config.read_timeout < 28
+
+
+def test_other_clients_wait_no_longer_for_it(clients: Aws) -> None:
+    clients.lambda_()
+    config: Any = clients.sqs().meta.config
+    assert config.read_timeout == READ_SECONDS
 
 
 def test_calls_name_us(clients: Aws) -> None:

@@ -8,10 +8,10 @@ import pytest
 from mooring.adapters.dynamodb_connections import (
     LIST_ATTRIBUTES,
     READER_ATTRIBUTES,
-    STORE_SECONDS,
     DynamoConnections,
 )
 from mooring.adapters.dynamodb_flows import DynamoFlows
+from mooring.adapters.patience import STORE_SECONDS, Patience
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from tests.contract.aws_server import CONNECTIONS, FLOWS, AwsServer, Fault
@@ -30,9 +30,7 @@ class Setting:
             aws.dynamodb(),
             CONNECTIONS,
             FLOWS,
-            clock=lambda: self.seconds,
-            sleep=self.sleep,
-            jitter=lambda: 1.0,
+            Patience(clock=lambda: self.seconds, sleep=self.sleep, jitter=_longest),
         )
         self.link, self.state = a_link(), a_state()
         DynamoFlows(aws.dynamodb(), FLOWS).burn(self.link, self.state, NOW)
@@ -160,9 +158,8 @@ def test_an_unreachable_table_is_tried_again(setting: Setting, aws: AwsServer) -
     elsewhere = AwsServer()
     client = elsewhere.dynamodb()
     elsewhere.stop()
-    connections = DynamoConnections(
-        client, CONNECTIONS, FLOWS, clock=lambda: setting.seconds, sleep=setting.sleep, jitter=_longest
-    )
+    patience = Patience(clock=lambda: setting.seconds, sleep=setting.sleep, jitter=_longest)
+    connections = DynamoConnections(client, CONNECTIONS, FLOWS, patience)
     with pytest.raises(Failure) as caught:
         connections.connect(exchange(setting.link), setting.link, setting.state)
     assert (caught.value.reason, caught.value.detail) == (

@@ -31,9 +31,12 @@ def test_under_another_context_it_does_not(aws: AwsServer, token_key: str, chang
         ("InvalidCiphertextException", Reason.TOKEN_UNREADABLE),
         ("IncorrectKeyException", Reason.TOKEN_UNREADABLE),
         ("NotFoundException", Reason.TOKEN_UNREADABLE),
-        ("AccessDeniedException", Reason.SEALING_UNAVAILABLE),
-        ("DisabledException", Reason.SEALING_UNAVAILABLE),
-        ("KMSInvalidStateException", Reason.SEALING_UNAVAILABLE),
+        ("AccessDeniedException", Reason.KEY_DENIED),
+        ("DisabledException", Reason.KEY_DENIED),
+        ("KMSInvalidStateException", Reason.KEY_DENIED),
+        ("InvalidKeyUsageException", Reason.KEY_DENIED),
+        ("DependencyTimeoutException", Reason.SEALING_UNAVAILABLE),
+        ("SomethingNewException", Reason.SEALING_UNAVAILABLE),
         ("KMSInternalException", Reason.SEALING_UNAVAILABLE),
         ("KeyUnavailableException", Reason.SEALING_UNAVAILABLE),
         ("ThrottlingException", Reason.SEALING_UNAVAILABLE),
@@ -49,11 +52,32 @@ def test_only_a_final_answer_condemns_a_token(
     assert (caught.value.reason, caught.value.detail) == (reason, code)
 
 
-@pytest.mark.parametrize("code", ["NotFoundException", "AccessDeniedException", "ThrottlingException"])
-def test_no_data_key_is_always_for_later(aws: AwsServer, token_key: str, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("NotFoundException", Reason.KEY_DENIED),
+        ("AccessDeniedException", Reason.KEY_DENIED),
+        ("DisabledException", Reason.KEY_DENIED),
+        ("InvalidKeyUsageException", Reason.KEY_DENIED),
+        ("KMSInvalidStateException", Reason.KEY_DENIED),
+        ("KeyUnavailableException", Reason.SEALING_UNAVAILABLE),
+        ("KMSInternalException", Reason.SEALING_UNAVAILABLE),
+        ("ThrottlingException", Reason.SEALING_UNAVAILABLE),
+    ],
+)
+def test_no_data_key_is_for_the_operator_or_for_later(
+    aws: AwsServer, token_key: str, code: str, reason: Reason
+) -> None:
     with aws.failing(Fault("GenerateDataKey", code)), pytest.raises(Failure) as caught:
         Kms(aws.kms(), token_key).generate(CONTEXT)
-    assert (caught.value.reason, caught.value.detail) == (Reason.SEALING_UNAVAILABLE, code)
+    assert (caught.value.reason, caught.value.detail) == (reason, code)
+    assert caught.value.__cause__ is None
+
+
+def test_who_may_not_use_the_key_rings(aws: AwsServer, token_key: str) -> None:
+    with aws.failing(Fault("GenerateDataKey", "AccessDeniedException")), pytest.raises(Failure) as caught:
+        Kms(aws.kms(), token_key).generate(CONTEXT)
+    assert (caught.value.alarm, caught.value.status) == ("KeyDenied", 503)
 
 
 def test_a_function_without_a_key_cannot_seal(aws: AwsServer) -> None:

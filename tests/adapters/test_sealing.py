@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from mooring.adapters.sealing import KEY_SECONDS, MAX_KEYS, DataKeys, EnvelopeSealer
 from mooring.core.errors import Failure, Reason
 from mooring.core.tokens import SealedField
+from mooring.core.upkeep import Key
 from tests.fakes.clock import FakeClock
 
+KEY = Key("m-1", "prov-a", "shop-1")
 NAMES = st.text(alphabet="ab\x01:.-", max_size=4)
 
 
@@ -34,7 +36,8 @@ class LocalKeys:
         return plain, wrapped
 
     def unwrap(self, wrapped: bytes, context: Mapping[str, str]) -> bytes:
-        self.unwrapped += 1
+        with self._lock:
+            self.unwrapped += 1
         plain, expected = self.drawer[wrapped]
         if dict(context) != expected:
             raise Failure(Reason.TOKEN_UNREADABLE)
@@ -83,6 +86,63 @@ def test_both_data_keys_are_fetched_side_by_side() -> None:
 
     setting = Setting(Meeting())
     assert setting.seal().ciphertext
+
+
+def pair_of(setting: Setting) -> tuple[SealedField, SealedField]:
+    keys = setting.sealer.prepare("m-1", "prov-a")
+    return keys.seal("access", "shop-1", "token"), keys.seal("refresh", "shop-1", "refresh token")
+
+
+def test_reuse_unwraps_each_key_once_and_opening_costs_nothing_more() -> None:
+    setting = Setting()
+    access, refresh = pair_of(setting)
+    setting.sealer.reuse(KEY, access, refresh)
+    assert setting.keys.unwrapped == 2
+    assert setting.open(access) == "token"
+    assert setting.sealer.open(refresh, *KEY, "refresh") == "refresh token"
+    setting.sealer.reuse(KEY, access, refresh)
+    assert setting.keys.unwrapped == 2
+
+
+def test_reuse_asks_only_for_the_key_that_is_not_known() -> None:
+    setting = Setting()
+    access, refresh = pair_of(setting)
+    setting.open(access)
+    setting.sealer.reuse(KEY, access, refresh)
+    assert setting.keys.unwrapped == 2
+
+
+def test_reuse_makes_no_new_keys() -> None:
+    setting = Setting()
+    access, refresh = pair_of(setting)
+    made = len(setting.keys.contexts)
+    setting.sealer.reuse(KEY, access, refresh).seal("access", "shop-1", "newer")
+    assert len(setting.keys.contexts) == made
+
+
+def test_both_keys_are_unwrapped_side_by_side() -> None:
+    class Meeting(LocalKeys):
+        """Each call waits for the other one."""
+
+        barrier = Barrier(2)
+
+        def unwrap(self, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+            self.barrier.wait(timeout=5)
+            return super().unwrap(wrapped, context)
+
+    keys = Meeting()
+    setting = Setting(keys)
+    setting.sealer.reuse(KEY, *pair_of(setting))
+    assert keys.unwrapped == 2
+
+
+def test_reuse_refuses_another_format_before_any_key_is_asked_for() -> None:
+    setting = Setting()
+    access, refresh = pair_of(setting)
+    with pytest.raises(Failure) as caught:
+        setting.sealer.reuse(KEY, access, refresh._replace(wrapped_key=b"\x02" + refresh.wrapped_key[1:]))
+    assert caught.value.reason is Reason.TOKEN_UNREADABLE
+    assert setting.keys.unwrapped == 0
 
 
 @pytest.mark.parametrize("byte", [0, 2, 255])

@@ -80,6 +80,45 @@ def test_a_failure_names_the_code_and_nothing_else(aws: AwsServer) -> None:
     assert caught.value.__suppress_context__
 
 
+def test_webhook_secrets_live_as_long(aws: AwsServer) -> None:
+    setting = Setting(aws, "webhook-life")
+    name = "/mooring/dev/webhook-life/webhook_secret"
+    aws.ssm().put_parameter(Name=name, Value="old", Type="SecureString", Overwrite=True)
+    assert setting.secrets.webhook_secrets("webhook-life") == ("old",)
+    aws.ssm().put_parameter(Name=name, Value="new\nold", Type="SecureString", Overwrite=True)
+    before = setting.asked()
+    setting.clock.advance(599)
+    assert setting.secrets.webhook_secrets("webhook-life") == ("old",)
+    assert setting.asked() == before
+    setting.clock.advance(1)
+    assert setting.secrets.webhook_secrets("webhook-life") == ("new", "old")
+    assert aws.asked("GetParameter")[-1] == {"Name": name, "WithDecryption": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "create it as a SecureString"), (" \n ", "is blank"), ("1\n2\n3", "more than 2 lines")],
+)
+def test_a_webhook_secret_that_is_amiss_is_named_and_not_shown(
+    aws: AwsServer, text: str | None, said: str
+) -> None:
+    setting = Setting(aws, "webhook-amiss")
+    name = f"/mooring/dev/amiss-{len(text or '')}/webhook_secret"
+    if text is not None:
+        aws.ssm().put_parameter(Name=name, Value=text, Type="SecureString", Overwrite=True)
+    with pytest.raises(Failure) as caught:
+        setting.secrets.webhook_secrets(name.split("/")[3])
+    assert name in caught.value.detail
+    assert said in caught.value.detail
+
+
+def test_nothing_kept_shows_a_secret(aws: AwsServer) -> None:
+    setting = Setting(aws, "shown")
+    setting.store("canary-secret-77b1")
+    setting.read()
+    assert "canary-secret-77b1" not in repr(vars(setting.secrets))
+
+
 def test_it_is_decrypted_on_the_way(aws: AwsServer) -> None:
     setting = Setting(aws, "decrypted")
     setting.read()

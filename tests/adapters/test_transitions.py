@@ -5,27 +5,47 @@ from typing import Any
 import pytest
 
 from mooring.adapters.dynamodb_connections import DynamoConnections
+from mooring.adapters.dynamodb_endings import DynamoEndings
 from mooring.adapters.dynamodb_flows import DynamoFlows
+from mooring.adapters.dynamodb_leases import DynamoLeases
+from mooring.adapters.expressions import Update
 from mooring.core.connection import NewConnection
+from mooring.core.errors import Reason
 from mooring.core.link import Link
 from mooring.core.schedule import due_shard
+from mooring.core.upkeep import Cause, Key, Leased, Order, Seen, Setback, Storing
 from tests.contract.aws_server import CONNECTIONS, FLOWS, AwsServer
 from tests.contract.samples import BARE, NOW, a_link, a_state, exchange, sealed
+from tests.contract.upkeep_world import fresh
 
 
 class Tables:
-    """Both adapters, and the rows as they lie."""
+    """The adapters that write, and the rows as they lie."""
 
     def __init__(self, aws: AwsServer) -> None:
         self.client = aws.dynamodb()
         self.flows = DynamoFlows(self.client, FLOWS)
         self.connections = DynamoConnections(self.client, CONNECTIONS, FLOWS)
+        self.leases = DynamoLeases(self.client, CONNECTIONS)
+        self.endings = DynamoEndings(self.client, CONNECTIONS)
 
     def connect(self, link: Link, new: NewConnection) -> str:
         state = a_state()
         self.flows.burn(link, state, new.burned_at)
         self.connections.connect(new, link, state)
         return state
+
+    def due(self) -> tuple[str, str]:
+        """A connection that falls due at NOW + 2,700."""
+        self.link = a_link()
+        self.connect(self.link, exchange(self.link))
+        return self.link.merchant_id, "prov-a#shop-1"
+
+    def lease(self, attempt_id: str, now: int) -> Leased:
+        order = Order(Key(self.link.merchant_id, "prov-a", "shop-1"), Seen(1, 1), Cause.DUE)
+        found = self.leases.lease(order, attempt_id, now, rotates=True)
+        assert isinstance(found, Leased)
+        return found
 
     def connection(self, merchant_id: str, connection: str) -> dict[str, Any]:
         key = {"merchant_id": {"S": merchant_id}, "connection": {"S": connection}}
@@ -50,6 +70,8 @@ def test_a_burned_state(tables: Tables) -> None:
         "states": {"SS": [state]},
         f"s_{state}": {"M": {"status": {"S": "exchanging"}, "at": {"N": str(NOW)}}},
         "expires_at": {"N": str(link.expires_at + 600 + 86_400)},
+        "open_shard": {"S": "open"},
+        "open_at": {"N": str(NOW)},
     }
     assert len(by["S"]) == 16
 
@@ -94,6 +116,7 @@ def test_a_connection_with_everything(tables: Tables) -> None:
         "scopes": {"L": [{"S": "read"}, {"S": "write"}]},
         "expires_at": {"N": str(NOW + 3_600)},
         "refresh_expires_at": {"N": str(NOW + 86_400)},
+        "issued_at": {"N": str(NOW + 2)},
         "connected_at": {"N": str(NOW + 2)},
         "updated_at": {"N": str(NOW + 2)},
         "unauthorized_count": {"N": "0"},
@@ -107,8 +130,9 @@ def test_a_connection_with_everything(tables: Tables) -> None:
 def test_a_reconnect_owes_nothing_to_the_generation_before(tables: Tables) -> None:
     link = a_link()
     tables.connect(link, exchange(link))
-    left = ["lease_owner", "attempt_id", "last_error", "previous_refresh", "previous_refresh_key"]
-    numbers = ["lease_until", "attempt_at", "unauthorized_count"]
+    left = ["lease_owner", "attempts", "last_error", "previous_refresh", "previous_refresh_key", "written_by"]
+    numbers = ["lease_until", "attempt_at", "retry_at", "failures", "previous_until", "unauthorized_count"]
+    numbers += ["failing_since", "unauthorized_at", "probed_at", "uninstalled_at"]
     sets = [f"{name} = :text" for name in left] + [f"{name} = :number" for name in numbers]
     key = {"merchant_id": {"S": link.merchant_id}, "connection": {"S": "prov-a#shop-1"}}
     tables.client.update_item(
@@ -133,6 +157,7 @@ def test_a_reconnect_owes_nothing_to_the_generation_before(tables: Tables) -> No
         "access",
         "access_key",
         "scopes",
+        "issued_at",
         "connected_at",
         "updated_at",
         "unauthorized_count",
@@ -192,6 +217,7 @@ def test_a_connection_that_waits_for_its_confirmation(tables: Tables) -> None:
         "access": {"B": sealed("bare").ciphertext},
         "access_key": {"B": sealed("bare").wrapped_key},
         "scopes": {"L": []},
+        "issued_at": {"N": str(NOW + 2)},
         "connected_at": {"N": str(NOW + 2)},
         "updated_at": {"N": str(NOW + 2)},
         "burned_at": {"N": str(NOW)},
@@ -213,3 +239,73 @@ def test_a_connection_that_waits_is_never_due(tables: Tables) -> None:
     row = tables.connection(link.merchant_id, f"@pending#c-{link.jti}")
     assert "refresh" in row
     assert not {"due_at", "due_shard"} & set(row)
+
+
+def test_a_leased_connection(tables: Tables) -> None:
+    key = tables.due()
+    before = tables.connection(*key)
+    tables.lease("one", NOW + 2_700)
+    assert tables.connection(*key) == before | {
+        "lease_owner": {"S": "one"},
+        "lease_until": {"N": str(NOW + 2_745)},
+        "attempts": {"L": [{"S": "one"}]},
+        "attempt_at": {"N": str(NOW + 2_700)},
+    }
+
+
+def test_a_refreshed_connection(tables: Tables) -> None:
+    key = tables.due()
+    before = tables.connection(*key)
+    lease = tables.lease("one", NOW + 2_700)
+    new = fresh(lease, NOW + 2_701, previous_until=NOW + 2_761)
+    assert tables.leases.store(new, NOW + 2_702) is Storing.STORED
+    assert tables.connection(*key) == before | {
+        "version": {"N": "2"},
+        "access": {"B": new.fresh.access.ciphertext},
+        "refresh": {"B": sealed("new refresh").ciphertext},
+        "previous_refresh": {"B": sealed("refresh").ciphertext},
+        "previous_refresh_key": {"B": sealed("refresh").wrapped_key},
+        "previous_until": {"N": str(NOW + 2_761)},
+        "expires_at": {"N": str(NOW + 6_301)},
+        "issued_at": {"N": str(NOW + 2_701)},
+        "updated_at": {"N": str(NOW + 2_702)},
+        "due_at": {"N": str(NOW + 5_401)},
+        "written_by": {"S": "one"},
+    }
+
+
+def test_a_connection_whose_refresh_was_put_off(tables: Tables) -> None:
+    key = tables.due()
+    before = tables.connection(*key)
+    setback = Setback(Reason.PROVIDER_TIMEOUT, NOW + 2_820, in_doubt=True)
+    tables.leases.put_off(tables.lease("one", NOW + 2_700), setback, NOW + 2_710)
+    assert tables.connection(*key) == before | {
+        "attempts": {"L": [{"S": "one"}]},
+        "attempt_at": {"N": str(NOW + 2_700)},
+        "retry_at": {"N": str(NOW + 2_820)},
+        "due_at": {"N": str(NOW + 2_820)},
+        "failures": {"N": "1"},
+        "failing_since": {"N": str(NOW + 2_710)},
+        "last_error": {"S": "provider_timeout"},
+        "updated_at": {"N": str(NOW + 2_710)},
+    }
+
+
+def test_a_connection_that_ended(tables: Tables) -> None:
+    key = tables.due()
+    before = tables.connection(*key)
+    tables.lease("one", NOW + 2_700)
+    assert tables.endings.uninstall(Key(key[0], "prov-a", "shop-1"), NOW + 2_000, NOW + 2_701)
+    gone = {"access", "access_key", "refresh", "refresh_key", "expires_at", "refresh_expires_at", "issued_at"}
+    kept = {name: value for name, value in before.items() if name not in gone | {"due_at", "due_shard"}}
+    assert tables.connection(*key) == kept | {
+        "status": {"S": "uninstalled"},
+        "uninstalled_at": {"N": str(NOW + 2_000)},
+        "updated_at": {"N": str(NOW + 2_701)},
+    }
+
+
+def test_no_update_gives_one_name_two_values() -> None:
+    update = Update("t", {"pk": "a"}).set("status", "one")
+    with pytest.raises(ValueError, match=":status"):
+        update.when("#status = :status", (), {"status": "two"})

@@ -17,6 +17,7 @@ from mooring.core.tokens import TokenSet
 from mooring.core.visit import Result, Visit
 from mooring.flows.callback import Attempt
 from mooring.flows.read import AccessToken
+from mooring.flows.uninstall import Delivery
 from tests.attacks.stack import Stack
 from tests.core.signing import NOW, policy, signed
 from tests.flows.world import Browser
@@ -155,6 +156,7 @@ SECRETIVE = [
     Result("redirected", "acme", "Acme", "m-1", "https://x/?state=canary", None, ("canary=canary",)),
     Attempt(ACME, FLOW, verify_link(LINK, policy(), NOW), "__Host-x", NOW, "ref", lambda: 0.0),
     parse_query("code=canary"),
+    Delivery("signed", {"x-signature": "canary"}, b"canary"),
 ]
 
 
@@ -177,9 +179,12 @@ SECRET_FIELDS = {
     "code",
     "location",
 }
-ROOMS = ["core.connection", "core.flow", "core.link", "core.ports", "core.tokens", "core.visit",
-         "flows.authorize",
-         "flows.callback", "flows.read", "flows.token_sets", "entry.http_api", "entry.settings"]  # fmt: skip
+ROOMS = ["core.connection", "core.flow", "core.link", "core.notice", "core.ports", "core.tokens",
+         "core.upkeep", "core.visit",
+         "flows.authorize", "flows.callback", "flows.disconnect", "flows.probe", "flows.read",
+         "flows.recover", "flows.refresh", "flows.renew", "flows.sweep", "flows.token_sets",
+         "flows.uninstall", "flows.work",
+         "entry.hooks", "entry.http_api", "entry.service_api", "entry.settings", "entry.worker"]  # fmt: skip
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -78,6 +78,7 @@ class ConnectionsBattery:
             account_verified=True,
             last_error=None,
             details={"app_key": "k-1"},
+            issued_at=NOW + 2,
         )
 
     def test_its_flow_is_done(self, world: World) -> None:

@@ -1,21 +1,27 @@
 """What every implementation of the flows port must do."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import pytest
 
 from mooring.core.link import FLOWS_PER_LINK
 from mooring.core.ports import Burn, BurnStatus, Flows
+from mooring.core.upkeep_ports import OpenFlows
 from tests.contract.samples import NOW, a_link, a_state, sealed
 
 THREADS = 8
+
+
+class AllFlows(Flows, OpenFlows, Protocol):
+    """What the callback and the sweep need of flows."""
 
 
 class FlowsBattery:
     """Inherit it, and give the fixture `flows`."""
 
     @pytest.fixture
-    def flows(self) -> Flows:
+    def flows(self) -> AllFlows:
         raise NotImplementedError
 
     def test_a_new_state_burns(self, flows: Flows) -> None:
@@ -104,3 +110,16 @@ class FlowsBattery:
             burns = list(pool.map(lambda state: flows.burn(link, state, NOW).status, states))
         assert burns.count(BurnStatus.BURNED) == FLOWS_PER_LINK
         assert burns.count(BurnStatus.EXHAUSTED) == 4
+
+    def test_what_began_and_never_ended_is_counted(self, flows: AllFlows) -> None:
+        at = NOW + 500_000
+        for number, ending in enumerate(("none", "kept", "failed")):
+            link, state = a_link(), a_state()
+            flows.burn(link, state, at + number)
+            if ending == "kept":
+                flows.keep(link, state, sealed("kept"))
+            if ending == "failed":
+                flows.fail(link, state, "grant_refused")
+        assert flows.stranded(at, at + 3) == 2
+        assert (flows.stranded(at, at + 1), flows.stranded(at + 1, at + 3)) == (1, 1)
+        assert (flows.stranded(at - 100, at), flows.stranded(at + 3, at + 100)) == (0, 0)

@@ -7,18 +7,60 @@ import pytest
 from mooring.core.connection import NewConnection
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import RecoveryQueue
-from tests.contract.samples import BARE, a_link, a_state, exchange
+from mooring.core.upkeep import FreshTokens, Key, Refreshed, Seen
+from mooring.core.upkeep_ports import TokensQueue
+from tests.contract.samples import BARE, NOW, a_link, a_state, exchange, sealed
+
+REFRESHED = Refreshed(
+    key=Key("m-1", "prov-a", "shop-1"),
+    seen=Seen(2, 17),
+    attempt_id="attempt-1",
+    fresh=FreshTokens(
+        access=sealed("access"),
+        refresh=sealed("refresh"),
+        scopes=("read", "write"),
+        expires_at=NOW + 3_600,
+        refresh_expires_at=NOW + 86_400,
+        details={"app_key": "k-1"},
+        issued_at=NOW,
+        due_at=NOW + 2_700,
+        previous_until=NOW + 60,
+    ),
+)
+"""A refreshed token set with everything that one can have."""
+
+NOTHING_NEW = REFRESHED._replace(
+    fresh=FreshTokens(
+        access=sealed("bare"),
+        refresh=None,
+        scopes=None,
+        expires_at=None,
+        refresh_expires_at=None,
+        details={},
+        issued_at=NOW,
+        due_at=None,
+        previous_until=None,
+    )
+)
+"""A refreshed token set with nothing but an access token."""
+
+
+class BothQueues(RecoveryQueue, TokensQueue, Protocol):
+    """The two ports of the one queue."""
 
 
 class Queue(Protocol):
-    """The port, and what a worker would find behind it."""
+    """The ports, and what a worker would find behind them."""
 
     @property
-    def recovery(self) -> RecoveryQueue:
-        """The port."""
+    def recovery(self) -> BothQueues:
+        """The ports."""
 
     def take(self) -> tuple[NewConnection, str, str, str]:
-        """The next message: what to store, the link's merchant and jti, the state's hash."""
+        """The next exchange: what to store, the link's merchant and jti, the state's hash."""
+
+    def take_refreshed(self) -> Refreshed:
+        """The next refreshed token set."""
 
     def fail(self) -> None:
         """Let the queue be unreachable from now on."""
@@ -41,6 +83,17 @@ class RecoveryBattery:
         new = exchange(link, "default", BARE, verified=False, confirmation="c-1")
         queue.recovery.put(new, link, state)
         assert queue.take()[0] == new
+
+    @pytest.mark.parametrize("refreshed", [REFRESHED, NOTHING_NEW], ids=["everything", "nothing new"])
+    def test_a_refreshed_token_set_comes_through(self, queue: Queue, refreshed: Refreshed) -> None:
+        queue.recovery.put_refreshed(refreshed)
+        assert queue.take_refreshed() == refreshed
+
+    def test_an_outage_of_a_refreshed_token_set_is_said(self, queue: Queue) -> None:
+        queue.fail()
+        with pytest.raises(Failure) as caught:
+            queue.recovery.put_refreshed(REFRESHED)
+        assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
 
     def test_an_outage_is_said(self, queue: Queue) -> None:
         link = a_link()

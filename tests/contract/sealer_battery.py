@@ -7,9 +7,12 @@ import pytest
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import Sealer
 from mooring.core.tokens import SealedField
+from mooring.core.upkeep import Key
+from mooring.core.upkeep_ports import Resealer
 
 SECRET = "canary-token-7f3a"
 HERE = ("m-1", "prov-a", "shop-1", "access")
+KEY = Key("m-1", "prov-a", "shop-1")
 
 
 def sealed_here(sealer: Sealer, plaintext: str = SECRET) -> SealedField:
@@ -33,11 +36,11 @@ class SealerBattery:
     """Inherit it, and give the fixtures `sealer` and `outage`."""
 
     @pytest.fixture
-    def sealer(self) -> Sealer:
+    def sealer(self) -> Resealer:
         raise NotImplementedError
 
     @pytest.fixture
-    def outage(self, sealer: Sealer) -> Outage:
+    def outage(self, sealer: Resealer) -> Outage:
         raise NotImplementedError
 
     @pytest.mark.parametrize("plaintext", [SECRET, "", "ключ-🔑", "a.b.c" * 4_000], ids=len)
@@ -95,7 +98,7 @@ class SealerBattery:
     def test_a_flipped_byte_of_the_wrapped_key_is_noticed(self, sealer: Sealer) -> None:
         sealed = sealed_here(sealer)
         # Where the flip names another KMS key, KMS cannot tell "no such key" from "not allowed".
-        either = (Reason.TOKEN_UNREADABLE, Reason.SEALING_UNAVAILABLE)
+        either = (Reason.TOKEN_UNREADABLE, Reason.KEY_DENIED)
         reasons = []
         for each in _flips(sealed.wrapped_key):
             with pytest.raises(Failure) as caught:
@@ -125,6 +128,68 @@ class SealerBattery:
         keys = sealer.prepare("m-1", "prov-a")
         outage()
         assert keys.seal("access", "shop-1", SECRET).ciphertext
+
+    def test_reused_keys_seal_under_the_same_wrapped_keys(self, sealer: Resealer) -> None:
+        access, refresh = sealed_pair(sealer)
+        keys = sealer.reuse(KEY, access, refresh)
+        fresh = keys.seal("access", "shop-1", "one"), keys.seal("refresh", "shop-1", "two")
+        assert [each.wrapped_key for each in fresh] == [access.wrapped_key, refresh.wrapped_key]
+        assert fresh[0].ciphertext != access.ciphertext
+        assert sealer.open(fresh[0], *KEY, "access") == "one"
+        assert sealer.open(fresh[1], *KEY, "refresh") == "two"
+
+    def test_what_was_sealed_before_opens_still(self, sealer: Resealer) -> None:
+        access, refresh = sealed_pair(sealer)
+        sealer.reuse(KEY, access, refresh).seal("access", "shop-1", "newer")
+        assert sealer.open(access, *KEY, "access") == "an access token"
+        assert sealer.open(refresh, *KEY, "refresh") == "a refresh token"
+
+    def test_keys_can_be_reused_again_and_again(self, sealer: Resealer) -> None:
+        access, refresh = sealed_pair(sealer)
+        for turn in range(5):
+            keys = sealer.reuse(KEY, access, refresh)
+            access, refresh = keys.seal("access", "shop-1", f"{turn}"), keys.seal("refresh", "shop-1", "r")
+        assert sealer.open(access, *KEY, "access") == "4"
+
+    @pytest.mark.parametrize("elsewhere", [Key("m-2", "prov-a", "shop-1"), Key("m-1", "prov-b", "shop-1")])
+    def test_the_keys_of_another_place_are_not_reused(self, sealer: Resealer, elsewhere: Key) -> None:
+        assert not_reusable(sealer, elsewhere, *sealed_pair(sealer))
+
+    def test_the_keys_of_the_two_fields_are_not_exchanged(self, sealer: Resealer) -> None:
+        access, refresh = sealed_pair(sealer)
+        assert not_reusable(sealer, KEY, refresh, access)
+        assert not_reusable(sealer, KEY, access, access)
+
+    def test_a_key_that_is_none_is_not_reused(self, sealer: Resealer) -> None:
+        access, refresh = sealed_pair(sealer)
+        assert not_reusable(sealer, KEY, access, refresh._replace(wrapped_key=b""))
+        assert not_reusable(sealer, KEY, access._replace(wrapped_key=access.wrapped_key[:8]), refresh)
+
+    def test_an_outage_stops_reuse_and_is_no_verdict_on_the_token(
+        self, sealer: Resealer, outage: Outage
+    ) -> None:
+        pair = sealed_pair(sealer)
+        outage()
+        with pytest.raises(Failure) as caught:
+            sealer.reuse(KEY, *pair)
+        assert caught.value.reason is Reason.SEALING_UNAVAILABLE
+
+    def test_reused_keys_seal_through_an_outage(self, sealer: Resealer, outage: Outage) -> None:
+        keys = sealer.reuse(KEY, *sealed_pair(sealer))
+        outage()
+        assert keys.seal("refresh", "shop-1", SECRET).ciphertext
+
+
+def sealed_pair(sealer: Sealer) -> tuple[SealedField, SealedField]:
+    """Both fields of one connection."""
+    keys = sealer.prepare("m-1", "prov-a")
+    return keys.seal("access", "shop-1", "an access token"), keys.seal("refresh", "shop-1", "a refresh token")
+
+
+def not_reusable(sealer: Resealer, key: Key, access: SealedField, refresh: SealedField) -> bool:
+    with pytest.raises(Failure) as caught:
+        sealer.reuse(key, access, refresh)
+    return caught.value.reason is Reason.TOKEN_UNREADABLE
 
 
 def _flips(data: bytes) -> list[bytes]:

@@ -6,20 +6,28 @@ import pytest
 
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import Secrets
+from mooring.core.upkeep_ports import WebhookSecrets
+
+
+class BothSecrets(Secrets, WebhookSecrets, Protocol):
+    """The two ports, which one object serves."""
 
 
 class Store(Protocol):
-    """The port, and the store behind it."""
+    """The ports, and the store behind them."""
 
     @property
-    def secrets(self) -> Secrets:
-        """The port."""
+    def secrets(self) -> BothSecrets:
+        """The ports."""
 
     def put(self, provider: str, value: str) -> None:
-        """Store a secret."""
+        """Store a client secret."""
+
+    def put_webhook(self, provider: str, value: str) -> None:
+        """Store webhook secrets, one a line."""
 
     def delete(self, provider: str) -> None:
-        """Take it away again."""
+        """Take a provider's secrets away again."""
 
     def fail(self) -> None:
         """Let the store be unreachable from now on."""
@@ -28,6 +36,12 @@ class Store(Protocol):
 def unavailable(secrets: Secrets, provider: str) -> bool:
     with pytest.raises(Failure) as caught:
         secrets.client_secret(provider)
+    return caught.value.reason is Reason.SECRET_UNAVAILABLE
+
+
+def no_webhook(secrets: WebhookSecrets, provider: str) -> bool:
+    with pytest.raises(Failure) as caught:
+        secrets.webhook_secrets(provider)
     return caught.value.reason is Reason.SECRET_UNAVAILABLE
 
 
@@ -99,3 +113,57 @@ class SecretsBattery:
         assert unavailable(store.secrets, "revoked")
         store.fail()
         assert unavailable(store.secrets, "revoked")
+
+    @pytest.mark.parametrize(
+        ("text", "secrets"),
+        [
+            ("whsec-1", ("whsec-1",)),
+            ("new\nold", ("new", "old")),
+            (" new \r\n\n old \n", ("new", "old")),
+            ("\n\nonly\n\n", ("only",)),
+            ("with a blank inside", ("with a blank inside",)),
+        ],
+    )
+    def test_webhook_secrets_stand_on_lines(self, store: Store, text: str, secrets: tuple[str, ...]) -> None:
+        store.put_webhook("lines", text)
+        assert store.secrets.webhook_secrets("lines") == secrets
+
+    @pytest.mark.parametrize("text", [" ", "\n", " \n \r\n", "a\nb\nc"])
+    def test_no_line_and_three_lines_are_none(self, store: Store, text: str) -> None:
+        store.put_webhook("amiss", text)
+        assert no_webhook(store.secrets, "amiss")
+
+    def test_a_webhook_secret_that_nobody_stored_is_unavailable(self, store: Store) -> None:
+        store.put("no-webhook", "a client secret proves no notice")
+        assert no_webhook(store.secrets, "no-webhook")
+
+    def test_the_two_kinds_are_kept_apart(self, store: Store) -> None:
+        store.put("apart", "client")
+        store.put_webhook("apart", "webhook")
+        assert store.secrets.client_secret("apart") == "client"
+        assert store.secrets.webhook_secrets("apart") == ("webhook",)
+        assert store.secrets.client_secret("apart") == "client"
+
+    def test_webhook_secrets_are_remembered_and_not_what_forget_means(self, store: Store) -> None:
+        store.put_webhook("kept", "old")
+        store.secrets.webhook_secrets("kept")
+        store.put_webhook("kept", "new\nold")
+        store.secrets.forget("kept")
+        assert store.secrets.webhook_secrets("kept") == ("old",)
+
+    def test_a_webhook_secret_that_is_put_right_is_found_at_once(self, store: Store) -> None:
+        store.put_webhook("righted", "a\nb\nc")
+        assert no_webhook(store.secrets, "righted")
+        store.put_webhook("righted", "a\nb")
+        assert store.secrets.webhook_secrets("righted") == ("a", "b")
+
+    def test_an_outage_leaves_the_old_webhook_secrets(self, store: Store) -> None:
+        store.put_webhook("outlived", "one\ntwo")
+        store.secrets.webhook_secrets("outlived")
+        store.fail()
+        assert store.secrets.webhook_secrets("outlived") == ("one", "two")
+
+    def test_an_outage_without_old_webhook_secrets_is_a_failure(self, store: Store) -> None:
+        store.put_webhook("unread-webhook", "one")
+        store.fail()
+        assert no_webhook(store.secrets, "unread-webhook")

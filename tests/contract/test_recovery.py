@@ -7,6 +7,7 @@ import pytest
 from mooring.adapters.sqs import SqsRecoveryQueue, parse
 from mooring.core.connection import NewConnection
 from mooring.core.errors import Failure, Reason
+from mooring.core.upkeep import Recovered, Refreshed
 from tests.contract.aws_server import AwsServer, Fault
 from tests.contract.recovery_battery import Queue, RecoveryBattery
 from tests.fakes.recovery import FakeRecoveryQueue
@@ -22,8 +23,12 @@ class FakeQueue:
         new, link, state_hash = self.recovery.messages.pop(0)
         return new, link.merchant_id, link.jti, state_hash
 
+    def take_refreshed(self) -> Refreshed:
+        return self.recovery.refreshed.pop(0)
+
     def fail(self) -> None:
-        self.recovery.broken["put"] = Failure(Reason.STORAGE_UNAVAILABLE)
+        down = Failure(Reason.STORAGE_UNAVAILABLE)
+        self.recovery.broken.update(put=down, put_refreshed=down)
 
 
 class SqsQueue:
@@ -35,10 +40,19 @@ class SqsQueue:
         self.recovery = SqsRecoveryQueue(aws.sqs(), self._url)
 
     def take(self) -> tuple[NewConnection, str, str, str]:
+        found = self._next()
+        assert isinstance(found, Recovered)
+        return found.new, found.link.merchant_id, found.link.jti, found.state_hash
+
+    def take_refreshed(self) -> Refreshed:
+        found = self._next()
+        assert isinstance(found, Refreshed)
+        return found
+
+    def _next(self) -> Recovered | Refreshed:
         message = self._aws.sqs().receive_message(QueueUrl=self._url)["Messages"][0]
         self._aws.sqs().delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
-        found = parse(message["Body"])
-        return found.new, found.link.merchant_id, found.link.jti, found.state_hash
+        return parse(message["Body"])
 
     def fail(self) -> None:
         self._aws.faults = [Fault("SendMessage", "KmsThrottled")]

@@ -22,7 +22,7 @@ class TestFakeSealer(SealerBattery):
     @pytest.fixture
     def outage(self, sealer: FakeSealer) -> Outage:
         down = Failure(Reason.SEALING_UNAVAILABLE)
-        return lambda: sealer.broken.update(prepare=down, open=down)
+        return lambda: sealer.broken.update(prepare=down, open=down, reuse=down)
 
 
 class TestEnvelopeSealer(SealerBattery):
@@ -35,7 +35,7 @@ class TestEnvelopeSealer(SealerBattery):
         with ExitStack() as stack:
 
             def begin() -> None:
-                stack.enter_context(aws.out("Decrypt", "DisabledException"))
+                stack.enter_context(aws.out("Decrypt", "ThrottlingException"))
                 aws.faults += [aws.faults[0]._replace(operation="GenerateDataKey")] * 10
 
             yield begin

@@ -20,6 +20,9 @@ class FakeStore:
     def put(self, provider: str, value: str) -> None:
         self.secrets.values[provider] = value
 
+    def put_webhook(self, provider: str, value: str) -> None:
+        self.secrets.webhooks[provider] = value
+
     def delete(self, provider: str) -> None:
         del self.secrets.values[provider]
 
@@ -35,10 +38,16 @@ class SsmStore:
         self.secrets = ParameterSecrets(aws.ssm(), "test", FakeClock(), lambda: 0.5)
 
     def put(self, provider: str, value: str) -> None:
-        self._aws.ssm().put_parameter(Name=_name(provider), Value=value, Type="SecureString", Overwrite=True)
+        self._put(_name(provider), value)
+
+    def put_webhook(self, provider: str, value: str) -> None:
+        self._put(f"/mooring/test/{provider}/webhook_secret", value)
 
     def delete(self, provider: str) -> None:
         self._aws.ssm().delete_parameter(Name=_name(provider))
+
+    def _put(self, name: str, value: str) -> None:
+        self._aws.ssm().put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
 
     def fail(self) -> None:
         self._aws.faults = [Fault("GetParameter", "ThrottlingException")] * 10

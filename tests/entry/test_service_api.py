@@ -1,4 +1,4 @@
-"""What services get: exactly two routes, JSON out, problem details for what fails."""
+"""What services read: a list, a token; JSON out, problem details for what fails."""
 
 import json
 import re
@@ -9,12 +9,16 @@ import pytest
 from mooring.core.connection import Connection, ReadableConnection, Status
 from mooring.core.errors import Failure, Reason
 from mooring.entry.http_api import HEADERS, Line, Response
-from mooring.entry.service_api import LIST_ROUTE, TOKEN_ROUTE, answer
+from mooring.entry.service_api import LIST_ROUTE, TOKEN_ROUTE, ServicePorts, answer
+from mooring.flows.disconnect import DisconnectPorts
 from mooring.flows.read import ReadPorts
+from mooring.flows.renew import RenewPorts
 from tests.core.signing import NOW
 from tests.fakes.clock import FakeClock
 from tests.fakes.connections import FakeConnections
+from tests.fakes.endings import FakeEndings
 from tests.fakes.flows import FakeFlows
+from tests.fakes.refresher import FakeRefresher
 from tests.fakes.sealer import FakeSealer
 
 LIVE = Connection(
@@ -38,15 +42,20 @@ TOKEN_PATH = f"{LIST_PATH}/acme/shop-9/token"
 
 
 class Service:
-    """The routes on a shelf with one connection."""
+    """The routes on a shelf with one connection that nothing refreshes."""
 
     def __init__(self) -> None:
-        self.sealer = FakeSealer()
+        self.sealer, self.refresher = FakeSealer(), FakeRefresher()
         self.connections = FakeConnections(FakeFlows())
         access = self.sealer.prepare("m:1", "acme").seal("access", "shop-9", "at-canary")
         self.connections.rows["m:1", "acme#shop-9"] = ReadableConnection(LIVE, access)
-        self.ports = ReadPorts(self.connections, self.sealer, FakeClock(NOW))
-        self.known = {"acme"}.__contains__
+        clock = FakeClock(NOW)
+        read = ReadPorts(
+            self.connections, self.sealer, self.refresher, lambda _name: False, clock, clock.advance
+        )
+        renew = RenewPorts(self.connections, self.refresher)
+        ending = DisconnectPorts(FakeEndings(self.connections), clock)
+        self.ports = ServicePorts(read, renew, ending, {"acme"}.__contains__)
         self.lines: list[Line] = []
 
     def get(self, route: str, path: str, query: str = "", **changes: Any) -> tuple[Response, dict[str, Any]]:
@@ -54,7 +63,7 @@ class Service:
         event = {"version": "2.0", "routeKey": route, "rawPath": path, "rawQueryString": query,
                  "pathParameters": names,
                  "requestContext": {"requestId": "req-1"}, **changes}  # fmt: skip
-        response = answer(event, self.ports, self.known, self.lines.append)
+        response = answer(event, self.ports, self.lines.append, lambda: 28.0)
         return response, json.loads(response["body"])
 
 
@@ -171,7 +180,18 @@ def test_another_merchant_in_the_path_parameters_than_in_the_path(service: Servi
     assert service.connections.journal == []
 
 
-@pytest.mark.parametrize("route", ["DELETE /merchants/{merchant_id}/connections", "$default", "", None])
+@pytest.mark.parametrize(
+    "route",
+    [
+        "DELETE /merchants/{merchant_id}/connections",
+        "$default",
+        "",
+        None,
+        "GET /merchants/{x}",
+        "{}",
+        "GET {0}",
+    ],
+)
 def test_any_other_route(service: Service, route: Any) -> None:
     response, body = service.get(LIST_ROUTE, LIST_PATH, routeKey=route)
     assert problem(service, response, body, "method_not_allowed", 405).startswith("Check the path")
@@ -235,6 +255,11 @@ def test_our_own_trouble_says_to_try_again(service: Service, reason: Reason) -> 
     assert detail.startswith("Try again in a few seconds")
 
 
+def test_where_nothing_refreshes_nobody_is_asked_to(service: Service) -> None:
+    problem(service, *service.get(TOKEN_ROUTE, TOKEN_PATH, "min_ttl=600"), "token_expired", 409)
+    assert service.refresher.orders == []
+
+
 def test_a_token_that_does_not_open(service: Service) -> None:
     service.sealer.vault.clear()
     detail = problem(service, *service.get(TOKEN_ROUTE, TOKEN_PATH), "token_unreadable", 500)
@@ -242,7 +267,8 @@ def test_a_token_that_does_not_open(service: Service) -> None:
 
 
 def test_the_unexpected_is_a_problem_without_its_text(service: Service) -> None:
-    service.ports = service.ports._replace(connections=None)  # type: ignore[arg-type]
+    broken = service.ports.read._replace(connections=None)  # type: ignore[arg-type]
+    service.ports = service.ports._replace(read=broken)
     response, body = service.get(TOKEN_ROUTE, TOKEN_PATH)
     problem(service, response, body, "internal", 500)
     line = service.lines[0]

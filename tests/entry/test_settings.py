@@ -31,3 +31,38 @@ def test_what_is_missing_is_named(name: str, value: str | None) -> None:
 def test_a_base_url_with_a_slash_or_without_a_scheme(url: str) -> None:
     with pytest.raises(SettingsError, match="MOORING_BASE_URL must hold the public base URL"):
         settings_from({**GOOD, "MOORING_BASE_URL": url})
+
+
+REFRESHING = {
+    **GOOD,
+    "MOORING_TOKEN_KEY_ID": "arn:aws:kms:eu-central-1:123456789012:key/k",
+    "MOORING_RECOVERY_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/mooring-prod-recovery",
+    "MOORING_REFRESH_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/mooring-prod-refresh",
+    "MOORING_REFRESH_FUNCTION": "mooring-prod-refresh",
+    "MOORING_QUEUE_LIMIT": "6000",
+}
+
+
+@pytest.mark.parametrize("field", [field for field in Settings._fields if field not in ("stage", "base_url")])
+def test_each_variable_is_read_and_explained_where_it_is_missing(field: str) -> None:
+    name = f"MOORING_{field.upper()}"
+    assert getattr(settings_from(REFRESHING, field), field) == REFRESHING[name].strip()
+    environ = {key: value for key, value in REFRESHING.items() if key != name}
+    with pytest.raises(SettingsError, match=f"^{name} is not set: it must hold .+"):
+        settings_from(environ, field)
+
+
+@pytest.mark.parametrize("limit", ["1", "6000", " 12 "])
+def test_a_queue_limit(limit: str) -> None:
+    found = settings_from({**REFRESHING, "MOORING_QUEUE_LIMIT": limit}, "queue_limit")
+    assert found.queue_limit == limit.strip()
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1.5", "6e3", "many", "\u0663", "1 000", "+5"])
+def test_a_queue_limit_that_cannot_be(limit: str) -> None:
+    with pytest.raises(SettingsError, match=r"^MOORING_QUEUE_LIMIT must hold how many messages"):
+        settings_from({**REFRESHING, "MOORING_QUEUE_LIMIT": limit}, "queue_limit")
+
+
+def test_who_needs_no_queue_limit_is_not_asked_for_it() -> None:
+    assert settings_from({**REFRESHING, "MOORING_QUEUE_LIMIT": "x"}, "flows_table").queue_limit == ""

@@ -1,22 +1,43 @@
-"""The sample events in `events/`, as API Gateway sends them (HTTP API, payload format 2.0).
+"""The sample events in `events/`, as AWS hands them to the functions.
 
     python -m tests.events.samples        writes them again
 
-Their links are genuine, signed with a key that stands here for everyone to read and that no
-`mooring.yaml` trusts; they expired an hour after `MADE_AT`.
+Requests come from an HTTP API (payload format 2.0), batches from the queues of the local stack, orders from
+`connections`, and a schedule sends what its target's input says. Their links are genuine, signed with a key
+that stands here for everyone to read and that no `mooring.yaml` trusts; they expired an hour after
+`MADE_AT`. What looks sealed is sealed with nothing.
 """
 
 import json
 from base64 import urlsafe_b64encode
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+from uuid import NAMESPACE_URL, uuid5
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from local import REGION
+from local.template import ACCOUNT
+from mooring.adapters import sqs, work_messages
+from mooring.core.connection import Account, NewConnection
 from mooring.core.flow import Flow, cookie_name, encode_flow
+from mooring.core.link import Link
+from mooring.core.tokens import SealedField, SealedTokens
+from mooring.core.upkeep import (
+    Cause,
+    Confirm,
+    FreshTokens,
+    Hint,
+    Key,
+    Order,
+    Refreshed,
+    Search,
+    Seen,
+    Work,
+)
 
 FOLDER = Path(__file__).resolve().parents[2] / "events"
 HOST = "connect.example.com"
@@ -28,6 +49,8 @@ KID = "sample"
 KEY = Ed25519PrivateKey.from_private_bytes(sha256(b"the sample key of Mooring's sample events").digest())
 
 type Event = dict[str, Any]
+
+_ONE = "/{provider}/{account_id}"
 
 _BROWSER = {
     "accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -57,13 +80,41 @@ _SERVICE = {
 }
 _CALLER = {
     "accessKey": "ASIAIOSFODNN7EXAMPLE",
-    "accountId": "123456789012",
+    "accountId": ACCOUNT,
     "callerId": "AROAIOSFODNN7EXAMPLE:billing",
     "cognitoIdentity": None,
     "principalOrgId": "aws:PrincipalOrgID",
     "userArn": "arn:aws:sts::123456789012:assumed-role/billing/billing",
     "userId": "AROAIOSFODNN7EXAMPLE:billing",
 }
+
+_PROVIDER = {
+    "content-type": "application/json",
+    "host": HOST,
+    "user-agent": "Yotpo-Webhooks",
+    "webhookmessageid": "4f6c1a52-9d1e-4f0e-8f6b-0d8d8c1c7a11",
+    "webhookmessageidpertarget": "6b3b7c0e-2b52-4a0b-9a53-3b6f4c7a9d20",
+    "x-forwarded-for": "203.0.113.20",
+    "x-forwarded-port": "443",
+    "x-forwarded-proto": "https",
+    "x-yotpo-webhooks-event-type": "integrations.applications.disconnected.v3",
+    "x-yotpo-webhooks-tenant-id": "sample-yotpo-application-id",
+    "x-yotpo-webhooks-tenant-type": "application",
+}
+"""What Yotpo sends with the notice that a store removed the app; no signature is among it."""
+
+STORE = Key("m-1", "yotpo", "sample-store")
+PROFILE = Key("m-1", "whatconverts", "default")
+UNSTORED = Key("m-unstored", "yotpo", "sample-unstored")
+"""A merchant of the samples' own: a recovered connection is really stored, also in a running local stack."""
+
+WORK: tuple[Work, ...] = (
+    Order(PROFILE, Seen(1, 1), Cause.DUE),
+    Hint(STORE.provider, STORE.account_id),
+    Confirm(STORE, Seen(1, 1), MADE_AT - 31, uninstall=True),
+    Search("xeno", "sample-team", MADE_AT - 60),
+)
+"""One message of each kind that the refresh queue carries."""
 
 
 def link(provider: str) -> str:
@@ -101,12 +152,20 @@ def sample_events() -> dict[str, Event]:
         ),
         "callback_trailing_slash": _browser("GET", slash, code, from_notifyvisitors, bare),
         "callback_post": _browser("POST", slash, code, _OWN_FORM, bare),
-        "connections_list": _service("", {"merchant_id": "m-1"}),
-        "connections_token": _service(
-            "/{provider}/{account_id}/token",
-            {"merchant_id": "m-1", "provider": "yotpo", "account_id": "sample-store"},
-            "min_ttl=300",
+        "connections_list": _service("GET", "", {"merchant_id": "m-1"}),
+        "connections_token": _service("GET", f"{_ONE}/token", STORE._asdict(), "min_ttl=300"),
+        "connections_unauthorized": _service(
+            "POST", f"{_ONE}/unauthorized", STORE._asdict(), body='{"generation": 1, "version": 1}'
         ),
+        "connections_refresh": _service("POST", f"{_ONE}/refresh", PROFILE._asdict()),
+        "connections_disconnect": _service("DELETE", _ONE, STORE._asdict()),
+        "uninstall": _notice({"app_key": "sample-store", "application_id": "sample-yotpo-application-id"}),
+        "refresh": _batch("refresh", [work_messages.message(work) for work in WORK]),
+        "refresh_recovery": _batch("recovery", [_unstored_exchange(), _unstored_refresh()]),
+        "refresh_order": json.loads(
+            work_messages.order_payload(Order(PROFILE, Seen(1, 1), Cause.UNAUTHORIZED))
+        ),
+        "sweep": {},
     }
 
 
@@ -131,12 +190,81 @@ def _browser(
     return event
 
 
-def _service(route: str, names: dict[str, str], query: str = "") -> Event:
-    key = f"GET /merchants/{{merchant_id}}/connections{route}"
-    path = key.removeprefix("GET ").format_map(names)
-    event = _event("GET", key, path, query, _SERVICE, names)
+def _service(method: str, route: str, names: dict[str, str], query: str = "", body: str = "") -> Event:
+    path = f"/merchants/{{merchant_id}}/connections{route}"
+    headers = _SERVICE | ({"content-type": "application/json"} if body else {})
+    event = _event(method, f"{method} {path}", path.format_map(names), query, headers, names)
     event["requestContext"]["authorizer"] = {"iam": _CALLER}
-    return event
+    return event | ({"body": body} if body else {})
+
+
+def _notice(body: dict[str, str]) -> Event:
+    path, names = "/uninstall/yotpo", {"provider": "yotpo"}
+    event = _event("POST", "POST /uninstall/{provider}", path, "", _PROVIDER, names)
+    return event | {"body": json.dumps(body)}
+
+
+def _batch(queue: str, bodies: list[str]) -> Event:
+    return {"Records": [_record(queue, body) for body in bodies]}
+
+
+def _record(queue: str, body: str) -> Event:
+    sent = str(MADE_AT * 1_000)
+    return {
+        "messageId": str(uuid5(NAMESPACE_URL, body)),
+        "receiptHandle": f"AQEB{_text(body)}",
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": sent,
+            "SenderId": "AROAIOSFODNN7EXAMPLE:mooring-local-sweep",
+            "ApproximateFirstReceiveTimestamp": sent,
+        },
+        "messageAttributes": {},
+        "md5OfBody": md5(body.encode(), usedforsecurity=False).hexdigest(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:mooring-local-{queue}",
+        "awsRegion": REGION,
+    }
+
+
+def _unstored_exchange() -> str:
+    """What a callback queued that could not store its connection."""
+    tokens = SealedTokens(_sealed("access"), None, (), None, None, {"app_key": UNSTORED.account_id})
+    new = NewConnection(
+        UNSTORED.merchant_id,
+        UNSTORED.provider,
+        Account(UNSTORED.account_id, verified=True),
+        tokens,
+        MADE_AT,
+        MADE_AT - 2,
+        None,
+    )
+    asked = Link(
+        "", UNSTORED.merchant_id, "connect", UNSTORED.provider, "", "sample-unstored", MADE_AT - 60,
+        MADE_AT + 540, None, None, False,
+    )  # fmt: skip
+    return sqs.message(new, asked, sha256(b"the state of the sample").hexdigest())
+
+
+def _unstored_refresh() -> str:
+    """What a refresh queued that could not store its tokens."""
+    fresh = FreshTokens(
+        access=_sealed("access"),
+        refresh=_sealed("refresh"),
+        scopes=None,
+        expires_at=MADE_AT + 3_600,
+        refresh_expires_at=None,
+        details={},
+        issued_at=MADE_AT,
+        due_at=MADE_AT + 2_700,
+        previous_until=None,
+    )
+    return sqs.refreshed_message(Refreshed(PROFILE, Seen(1, 1), "sample-attempt", fresh))
+
+
+def _sealed(name: str) -> SealedField:
+    return SealedField(sha256(f"sample {name}".encode()).digest(), sha256(f"{name} key".encode()).digest())
 
 
 def _event(
@@ -150,7 +278,7 @@ def _event(
         "userAgent": headers["user-agent"],
     }
     context = {
-        "accountId": "123456789012",
+        "accountId": ACCOUNT,
         "apiId": "a1b2c3d4e5",
         "domainName": HOST,
         "domainPrefix": "connect",

@@ -5,31 +5,37 @@ The flows, pages and catalog are the real ones; behind the ports stand fakes.
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mooring.adapters.ed25519 import verify
+from mooring.core.connection import Account
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import LinkPolicy
-from mooring.entry.http_api import Browser, Line, respond
+from mooring.core.provider import Probe
+from mooring.entry.http_api import Browser, respond
 from mooring.entry.pages import Branding, Pages
-from mooring.entry.service_api import answer
 from mooring.flows.authorize import AuthorizePorts, authorize
 from mooring.flows.callback import CallbackPorts, callback
-from mooring.flows.read import ReadPorts
 from mooring.providers.authorization_request import authorization_url
 from mooring.providers.catalog import Catalog
 from mooring.providers.compiler import compile_project
-from tests.events.samples import BASE_URL, FOLDER, KEY, KID, MADE_AT, PRODUCT, sample_events, text
+from tests.entry.deployed import Deployed
+from tests.events.samples import (
+    BASE_URL,
+    FOLDER,
+    KEY,
+    KID,
+    MADE_AT,
+    PRODUCT,
+    PROFILE,
+    sample_events,
+    text,
+)
 from tests.fakes.authorization_server import FakeAuthorizationServer
-from tests.fakes.connections import FakeConnections
-from tests.fakes.flows import FakeFlows
-from tests.fakes.recovery import FakeRecoveryQueue
-from tests.fakes.sealer import FakeSealer
-from tests.fakes.secrets import FakeSecrets
+from tests.flows.upkeep_world import UpkeepWorld
 
 ROOT = FOLDER.parent
 CATALOG = ROOT / "layers/mooring/mooring/providers/catalog"
@@ -44,6 +50,10 @@ AT_ITS_TIME = {
     "callback_post": (303, "connected", None),
     "connections_list": (200, "listed", None),
     "connections_token": (404, "failed", "connection_not_found"),
+    "connections_unauthorized": (404, "failed", "connection_not_found"),
+    "connections_refresh": (404, "failed", "connection_not_found"),
+    "connections_disconnect": (404, "failed", "connection_not_found"),
+    "uninstall": (200, "accepted", None),
 }
 LONG_AFTER = {
     "authorize": (403, "failed", "link_expired"),
@@ -52,9 +62,15 @@ LONG_AFTER = {
     "callback_denied": (400, "failed", "flow_expired"),
     "callback_trailing_slash": (400, "failed", "flow_expired"),
     "callback_post": (400, "failed", "flow_expired"),
-    "connections_list": (200, "listed", None),
-    "connections_token": (404, "failed", "connection_not_found"),
+    **{name: said for name, said in AT_ITS_TIME.items() if name.startswith(("connections", "uninstall"))},
 }
+NO_REQUEST = {
+    "refresh": [("skipped", "connection_not_found", "whatconverts"), ("skipped", None, "yotpo")],
+    "refresh_recovery": [("recovered", None, "yotpo"), ("skipped", None, "whatconverts")],
+    "refresh_order": [("skipped", "connection_not_found", "whatconverts")],
+    "sweep": [("swept", None, None)],
+}
+"""The lines of what comes without a request where nothing is connected; only a recovery stores something."""
 
 
 class Installation:
@@ -62,12 +78,15 @@ class Installation:
 
     def __init__(self, compiled: Path, now: float, *, trusting: bool = True) -> None:
         self.catalog = Catalog(str(compiled))
-        self.flows = FakeFlows()
-        self.connections = FakeConnections(self.flows)
-        self.sealer = FakeSealer()
+        self.world = UpkeepWorld()
+        self.world.clock.now = now
+        names = self.catalog.settings().providers
+        self.world.providers = {name: self.catalog.get(name) for name in names}
+        self.world.secrets.values = dict.fromkeys(names, "a secret")
+        self.deployed = Deployed(self.world)
+        self.flows, self.connections = self.world.flows, self.world.connections
+        self.lines = self.deployed.lines
         self.server = FakeAuthorizationServer()
-        self.lines: list[Line] = []
-        self.clock: Callable[[], float] = lambda: now
         keys = {KID: KEY.public_key().public_bytes_raw()} if trusting else {}
         self.policy = LinkPolicy(BASE_URL, keys, (PRODUCT,), verify)
 
@@ -86,9 +105,9 @@ class Installation:
                     lambda visit, ref: callback(visit, self._callback(), ref, lambda: 28.0),
                     self._browser("/callback/"),
                 )
-        ports = ReadPorts(self.connections, self.sealer, self.clock)
-        known = self.catalog.settings().providers.__contains__
-        return answer(event, ports, known, self.lines.append)
+            case "uninstall":
+                return self.deployed.uninstall(event)
+        return self.deployed.connections(event)
 
     def _browser(self, prefix: str) -> Browser:
         settings = self.catalog.settings()
@@ -97,20 +116,21 @@ class Installation:
         return Browser(prefix, known, pages.question, pages.failure, self.lines.append)
 
     def _authorize(self) -> AuthorizePorts:
-        return AuthorizePorts(self.catalog.get, self.policy, authorization_url, self.clock, lambda: "r" * 43)
+        return AuthorizePorts(
+            self.catalog.get, self.policy, authorization_url, self.world.clock, lambda: "r" * 43
+        )
 
     def _callback(self) -> CallbackPorts:
-        secrets = FakeSecrets(dict.fromkeys(self.catalog.settings().providers, "a secret"))
         return CallbackPorts(
             provider=self.catalog.get,
             policy=self.policy,
             flows=self.flows,
             connections=self.connections,
-            sealer=self.sealer,
-            secrets=secrets,
+            sealer=self.world.sealer,
+            secrets=self.world.secrets,
             server=self.server,
-            recovery=FakeRecoveryQueue(),
-            clock=self.clock,
+            recovery=self.world.recovery,
+            clock=self.world.clock,
             jitter=lambda: 0.0,
         )
 
@@ -130,7 +150,8 @@ def event(name: str) -> dict[str, Any]:
 def ending(installation: Installation, name: str) -> tuple[int, str, str | None]:
     """HTTP status, outcome and reason; status and log line agree, and there is one line."""
     response = installation.send(event(name))
-    (line,) = installation.lines
+    line = installation.lines[-1]  # before it stands the one of the refresh function, if that was asked
+    assert len(installation.lines) == 1 + len(installation.deployed.orders)
     assert line.status == response["statusCode"]
     assert line.request_id == event(name)["requestContext"]["requestId"]
     return response["statusCode"], line.outcome, line.reason
@@ -138,7 +159,8 @@ def ending(installation: Installation, name: str) -> tuple[int, str, str | None]
 
 def test_every_file_is_what_the_samples_say() -> None:
     samples = sample_events()
-    assert {path.stem for path in FOLDER.glob("*")} == set(samples) == set(AT_ITS_TIME) == set(LONG_AFTER)
+    assert {path.stem for path in FOLDER.glob("*")} == set(samples) == {*AT_ITS_TIME, *NO_REQUEST}
+    assert set(AT_ITS_TIME) == set(LONG_AFTER)
     stale = [
         name for name, sample in samples.items() if (FOLDER / f"{name}.json").read_text() != text(sample)
     ]
@@ -156,6 +178,74 @@ def test_an_event_says_clearly_that_it_is_old(name: str, compiled: Path) -> None
     assert ending(installation, name) == LONG_AFTER[name]
     assert not installation.server.exchanges
     assert not installation.flows.flows
+
+
+def test_every_function_has_an_event() -> None:
+    functions = {folder.name for folder in (ROOT / "functions").iterdir() if folder.is_dir()}
+    assert {path.stem.partition("_")[0] for path in FOLDER.glob("*")} == functions
+
+
+@pytest.mark.parametrize("name", ["refresh", "refresh_recovery", "refresh_order"])
+@pytest.mark.parametrize("now", [MADE_AT + 5, LATER])
+def test_what_comes_to_refresh_does_no_harm_where_nothing_is_connected(
+    name: str, now: int, compiled: Path
+) -> None:
+    installation = Installation(compiled, now)
+    answered = installation.deployed.refresh(event(name))
+    assert answered.get("batchItemFailures", []) == []
+    assert [(line.outcome, line.reason, line.provider) for line in installation.lines] == NO_REQUEST[name]
+    assert not installation.world.keeper.refreshes
+    assert not installation.world.keeper.probes
+    assert not installation.world.queue.messages
+
+
+def test_the_schedules_event_sweeps(compiled: Path) -> None:
+    installation = Installation(compiled, MADE_AT + 5)
+    assert event("sweep") == {}
+    assert 'Input: "{}"' in (ROOT / "template.yaml").read_text(encoding="utf-8")
+    assert installation.deployed.sweep()["enqueued"] == 0
+    assert [(line.outcome, line.reason, line.provider) for line in installation.lines] == NO_REQUEST["sweep"]
+
+
+def test_a_batch_has_each_kind_of_work_once(compiled: Path) -> None:
+    bodies = [json.loads(record["body"]) for record in event("refresh")["Records"]]
+    assert [body["kind"] for body in bodies] == ["refresh", "hint", "confirm", "notice"]
+    bodies = [json.loads(record["body"]) for record in event("refresh_recovery")["Records"]]
+    assert [body["kind"] for body in bodies] == ["connected", "refreshed"]
+
+
+def test_the_uninstall_event_ends_what_the_callback_event_stored(compiled: Path) -> None:
+    installation = Installation(compiled, MADE_AT + 5)
+    installation.server.account = Account("sample-store", verified=True)
+    installation.send(event("callback"))
+    installation.world.keeper.said = Probe.REFUSED
+    assert json.loads(installation.send(event("uninstall"))["body"]) == {"outcome": "accepted"}
+    assert [line.outcome for line in installation.deployed.deliver()] == ["probed", "uninstalled"]
+    assert installation.send(event("connections_token"))["statusCode"] == 409
+
+
+def test_the_disconnect_event_ends_it_too(compiled: Path) -> None:
+    installation = Installation(compiled, MADE_AT + 5)
+    installation.send(event("callback"))
+    assert json.loads(installation.send(event("connections_unauthorized"))["body"])["outcome"] == "reported"
+    assert installation.send(event("connections_disconnect"))["statusCode"] == 200
+    assert installation.send(event("connections_token"))["statusCode"] == 409
+
+
+@pytest.mark.parametrize("name", ["refresh", "refresh_order"])
+def test_a_due_connection_is_refreshed(name: str, compiled: Path) -> None:
+    installation = Installation(compiled, MADE_AT + 5)
+    installation.world.stands(PROFILE, generation=1, version=1, issued_at=MADE_AT - 3_600, due_at=MADE_AT)
+    installation.deployed.refresh(event(name))
+    assert installation.lines[0].outcome == "refreshed"
+    assert installation.world.row(PROFILE).version == 2
+
+
+def test_the_refresh_event_says_how_the_connection_stands_then(compiled: Path) -> None:
+    installation = Installation(compiled, MADE_AT + 5)
+    installation.world.stands(PROFILE, generation=1, version=1)
+    body = json.loads(installation.send(event("connections_refresh"))["body"])
+    assert (body["outcome"], body["version"]) == ("refreshed", 2)
 
 
 def test_the_samples_are_old_today() -> None:

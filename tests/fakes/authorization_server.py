@@ -1,13 +1,12 @@
 """A provider's back channel that answers as a test says."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from mooring.core.connection import Account
-from mooring.core.errors import Failure
 from mooring.core.names import DEFAULT_ACCOUNT
 from mooring.core.provider import Provider
 from mooring.core.tokens import TokenSet
+from tests.fakes.scripts import Scripted, play
 
 
 class Exchange(NamedTuple):
@@ -62,7 +61,7 @@ class FakeAuthorizationServer:
         self.journal.append("exchange")
         call = Exchange(provider.id, code, redirect_uri, verifier, client_secret, now)
         self.exchanges.append(call)
-        return _play(self.tokens, call)
+        return play(self.tokens, call)
 
     def identify(self, provider: Provider, access_token: str, named: str | None) -> Account:
         """Record the call; answer or raise."""
@@ -71,14 +70,4 @@ class FakeAuthorizationServer:
         self.identifications.append(call)
         if self.account is None:
             return Account(named or DEFAULT_ACCOUNT, verified=False)
-        return _play(self.account, call)
-
-
-type Scripted[Call, Answer] = Answer | Failure | Callable[[Call], Answer] | list[Answer | Failure]
-
-
-def _play[Call, Answer](script: Scripted[Call, Answer], call: Call) -> Answer:
-    answer = script.pop(0) if isinstance(script, list) else script
-    if isinstance(answer, Failure):
-        raise answer
-    return answer(call) if callable(answer) else answer
+        return play(self.account, call)

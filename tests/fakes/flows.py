@@ -58,6 +58,19 @@ class FakeFlows(Fallible):
             if found and found.status in (BurnStatus.EXCHANGING, BurnStatus.KEPT):
                 found.status, found.kept = BurnStatus.KEPT, kept
 
+    def stranded(self, since: int, until: int) -> int:
+        """How many links have a flow of that time that is still open."""
+        self.called("stranded")
+        with self.lock:
+            return sum(1 for row in self.flows.values() if _is_stranded(row, since, until))
+
     def find(self, link: Link, state_hash: str) -> FakeFlow | None:
         """A burned state, for tests and for the connections fake."""
         return self.flows.get((link.merchant_id, link.jti), {}).get(state_hash)
+
+
+def _is_stranded(row: dict[str, FakeFlow], since: int, until: int) -> bool:
+    """By the link's latest flow; where one link has several, the table may know of fewer."""
+    latest = list(row.values())[-1]
+    is_open = latest.status in (BurnStatus.EXCHANGING, BurnStatus.KEPT)
+    return is_open and since <= latest.burned_at < until

@@ -4,20 +4,35 @@ from secrets import token_bytes
 
 from mooring.core.errors import Failure, Reason
 from mooring.core.tokens import SealedField
+from mooring.core.upkeep import Key
 from tests.fakes.faults import Fallible
+
+_FIELDS = ("access", "refresh")
 
 
 class FakeSealer(Fallible):
-    """The sealer port. `vault` is open to tests: handle -> (place, plaintext)."""
+    """The sealer port, and the resealer's. `vault` is open to tests: handle -> (place, plaintext)."""
 
     def __init__(self, journal: list[str] | None = None) -> None:
         super().__init__(journal)
         self.vault: dict[SealedField, tuple[tuple[str, str, str, str], str]] = {}
+        self.owners: dict[bytes, tuple[str, str, str]] = {}
 
     def prepare(self, merchant_id: str, provider: str) -> "FakeSealingKeys":
         """Two data keys."""
         self.called("prepare")
-        return FakeSealingKeys(self, merchant_id, provider)
+        wrapped = {field: token_bytes(24) for field in _FIELDS}
+        self.owners |= {key: (merchant_id, provider, field) for field, key in wrapped.items()}
+        return FakeSealingKeys(self, merchant_id, provider, wrapped)
+
+    def reuse(self, key: Key, access: SealedField, refresh: SealedField) -> "FakeSealingKeys":
+        """The data keys of both fields, if they are those of this merchant, provider and field."""
+        self.called("reuse")
+        wrapped = dict(zip(_FIELDS, (access.wrapped_key, refresh.wrapped_key), strict=True))
+        for field, each in wrapped.items():
+            if self.owners.get(each) != (key.merchant_id, key.provider, field):
+                raise Failure(Reason.TOKEN_UNREADABLE)
+        return FakeSealingKeys(self, key.merchant_id, key.provider, wrapped)
 
     def open(self, sealed: SealedField, merchant_id: str, provider: str, account_id: str, field: str) -> str:
         """What was sealed, if it was sealed for just this place."""
@@ -29,12 +44,14 @@ class FakeSealer(Fallible):
 
 
 class FakeSealingKeys:
-    """What `FakeSealer.prepare` gives."""
+    """What `FakeSealer.prepare` and `reuse` give."""
 
-    def __init__(self, sealer: FakeSealer, merchant_id: str, provider: str) -> None:
+    def __init__(
+        self, sealer: FakeSealer, merchant_id: str, provider: str, wrapped: dict[str, bytes]
+    ) -> None:
         self._sealer = sealer
         self._place = (merchant_id, provider)
-        self._wrapped = {"access": token_bytes(24), "refresh": token_bytes(24)}
+        self._wrapped = wrapped
 
     def seal(self, field: str, account_id: str, plaintext: str) -> SealedField:
         """A handle for `plaintext`."""

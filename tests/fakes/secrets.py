@@ -1,36 +1,62 @@
-"""Client secrets in memory, remembered once read, as the real ones are."""
+"""Client and webhook secrets in memory, remembered once read, as the real ones are."""
+
+from collections.abc import Callable
 
 from mooring.core.errors import Failure, Reason
 from tests.fakes.faults import Fallible
 
 
 class FakeSecrets(Fallible):
-    """The secrets port. `values` is the store, `outage` makes it unreachable; both open to tests."""
+    """Both ports of secrets. `values` (client secrets) and `webhooks` (one secret a line) are the
+    store, `outage` makes it unreachable; all open to tests."""
 
-    def __init__(self, values: dict[str, str] | None = None, journal: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        values: dict[str, str] | None = None,
+        journal: list[str] | None = None,
+        webhooks: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(journal)
         self.values = dict(values or {})
+        self.webhooks = dict(webhooks or {})
         self.outage = False
         self.forgotten: list[str] = []
-        self._known: dict[str, str] = {}
-        self._fresh: set[str] = set()
+        self._known: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._fresh: set[tuple[str, str]] = set()
 
     def client_secret(self, provider: str) -> str:
         """The secret: the remembered one, or the store's."""
         self.called("client_secret")
-        if provider not in self._fresh and not self.outage:
-            secret = self.values.get(provider, "")
-            if not secret.strip():
-                self._known.pop(provider, None)
-                raise Failure(Reason.SECRET_UNAVAILABLE)
-            self._known[provider] = secret
-            self._fresh.add(provider)
-        if provider not in self._known:
-            raise Failure(Reason.SECRET_UNAVAILABLE)
-        return self._known[provider]
+        (secret,) = self._read(provider, "client_secret", self.values, lambda text: (text,))
+        return secret
+
+    def webhook_secrets(self, provider: str) -> tuple[str, ...]:
+        """The secrets, one or two: the remembered ones, or the store's."""
+        self.called("webhook_secrets")
+        return self._read(
+            provider,
+            "webhook_secret",
+            self.webhooks,
+            lambda text: tuple(line.strip() for line in text.split("\n") if line.strip()),
+        )
 
     def forget(self, provider: str) -> None:
-        """Ask the store next time."""
+        """Ask the store for the client secret next time."""
         self.called("forget")
         self.forgotten.append(provider)
-        self._fresh.discard(provider)
+        self._fresh.discard((provider, "client_secret"))
+
+    def _read(
+        self, provider: str, kind: str, store: dict[str, str], split: Callable[[str], tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        name = (provider, kind)
+        if name not in self._fresh and not self.outage:
+            text = store.get(provider, "")
+            if not text.strip() or len(split(text)) > 2:
+                self._known.pop(name, None)
+                raise Failure(Reason.SECRET_UNAVAILABLE)
+            self._known[name] = split(text)
+            self._fresh.add(name)
+        if name not in self._known:
+            raise Failure(Reason.SECRET_UNAVAILABLE)
+        return self._known[name]

@@ -1,7 +1,10 @@
-"""A world and a browser for each test."""
+"""A world and a browser for each test; and a world of connections that exist, which must not leak."""
+
+from collections.abc import Iterator
 
 import pytest
 
+from tests.flows.upkeep_world import UpkeepWorld
 from tests.flows.world import Browser, World
 
 
@@ -15,3 +18,11 @@ def world() -> World:
 def browser() -> Browser:
     """A merchant's browser without cookies."""
     return Browser()
+
+
+@pytest.fixture
+def upkeep() -> Iterator[UpkeepWorld]:
+    """A deployment with connections; whatever a test did, no secret may have left the flows."""
+    world = UpkeepWorld()
+    yield world
+    assert world.leaks() == []

@@ -1,47 +1,74 @@
 """What a service reads: only live connections, only tokens that last, never another merchant's."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 
-from mooring.core.connection import Connection, ReadableConnection, Status
+from mooring.core.connection import ReadableConnection, Status
 from mooring.core.errors import Failure, Reason
-from mooring.flows.read import ReadPorts, list_connections, read_token
+from mooring.core.upkeep import Answer, Cause, Key, Order
+from mooring.flows.read import AccessToken, ReadPorts, list_connections, read_token
 from tests.core.signing import NOW
-from tests.fakes.clock import FakeClock
-from tests.fakes.connections import FakeConnections
-from tests.fakes.flows import FakeFlows
-from tests.fakes.sealer import FakeSealer
+from tests.fakes.refresher import FakeRefresher
+from tests.flows.upkeep_world import DOWN, KEY, LOST, SEEN, TRANSIENT, UpkeepWorld, provider_of
 from tests.flows.world import refusal
 
-LIVE = Connection(
-    "m-1", "acme", "shop-9", Status.ACTIVE, 2, 5, ("read",), NOW + 600, NOW, NOW, True, None, {}
-)
+ASKED = Order(KEY, SEEN, Cause.READ)
 
 
-class Shelf:
-    """Connections that a reader finds."""
+class Reader:
+    """One reader of the world's connections; its refresh function is the real flow unless a test says else.
 
-    def __init__(self, connection: Connection = LIVE, *, erased: bool = False) -> None:
-        self.sealer = FakeSealer()
-        self.connections = FakeConnections(FakeFlows())
-        self.ports = ReadPorts(self.connections, self.sealer, FakeClock(NOW))
-        keys = self.sealer.prepare(connection.merchant_id, connection.provider)
-        access = None if erased else keys.seal("access", connection.account_id, "at-1")
-        key = (connection.merchant_id, f"{connection.provider}#{connection.account_id}")
-        self.connections.rows[key] = ReadableConnection(connection, access)
+    `naps` is how long it slept each time; the clock moves meanwhile, and `meanwhile` happens.
+    """
 
-    def read(
-        self, merchant: str = "m-1", provider: str = "acme", account: str = "shop-9", ttl: int = 60
-    ) -> str:
-        return read_token(merchant, provider, account, ttl, self.ports).access_token
+    def __init__(self, upkeep: UpkeepWorld) -> None:
+        self.upkeep = upkeep
+        self.refresher = FakeRefresher()
+        self.refresher.answer = upkeep.keep
+        self.naps: list[float] = []
+        self.meanwhile: dict[int, Any] = {}
+        self.refreshes = True
+        self.ports = ReadPorts(
+            upkeep.connections,
+            upkeep.sealer,
+            self.refresher,
+            lambda _: self.refreshes,
+            upkeep.clock,
+            self.sleep,
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.upkeep.clock.advance(seconds)
+        self.meanwhile.pop(len(self.naps), lambda: None)()
+
+    def read(self, min_ttl: int = 60, key: Key = KEY, seconds: float = 28) -> AccessToken:
+        return self.upkeep.hear(lambda: read_token(key, min_ttl, self.ports, self.upkeep.left(seconds)))
 
 
-def test_a_token_that_is_still_good() -> None:
-    shelf = Shelf()
-    token = read_token("m-1", "acme", "shop-9", 60, shelf.ports)
-    assert (token.access_token, token.connection) == ("at-1", LIVE)
-    assert "at-1" not in repr(token)
+@pytest.fixture
+def reader(upkeep: UpkeepWorld) -> Reader:
+    upkeep.stands(expires_at=NOW + 600, issued_at=NOW - 3_000)
+    return Reader(upkeep)
+
+
+def ends(reader: Reader, left: int | None, issued: int | None = None) -> None:
+    """Its token ends in `left` seconds and was issued at `issued`."""
+    expires_at = None if left is None else NOW + left
+    reader.upkeep.connections.change(KEY, expires_at=expires_at, issued_at=issued)
+
+
+def test_a_token_that_is_still_good(reader: Reader) -> None:
+    token = reader.read()
+    assert (token.access_token, token.warning) == ("canary-access-0", None)
+    assert token.connection == reader.upkeep.row()
+    assert reader.upkeep.journal == ["read", "open"]
+    assert reader.refresher.orders == []
+
+
+# How long it must last.
 
 
 @pytest.mark.parametrize(
@@ -49,64 +76,267 @@ def test_a_token_that_is_still_good() -> None:
     [(600, 599, True), (600, 600, False), (1, 0, True), (0, 0, False), (-5, 0, False), (-5, -60, False),
      (3_601, 99_999, True), (3_600, 99_999, False), (None, 99_999, True)],
 )  # fmt: skip
-def test_it_must_last_as_long_as_asked_within_an_hour(left: int | None, min_ttl: int, good: bool) -> None:
-    shelf = Shelf(LIVE._replace(expires_at=None if left is None else NOW + left))
+def test_it_must_last_as_long_as_asked_within_an_hour(
+    reader: Reader, left: int | None, min_ttl: int, good: bool
+) -> None:
+    ends(reader, left)
+    reader.refreshes = False
     if good:
-        assert shelf.read(ttl=min_ttl) == "at-1"
+        assert reader.read(min_ttl).access_token == "canary-access-0"
         return
-    failure = refusal(lambda: shelf.read(ttl=min_ttl))
+    failure = refusal(lambda: reader.read(min_ttl))
     assert (failure.reason, failure.status) == (Reason.TOKEN_EXPIRED, 409)
-
-
-@pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACTIVE])
-def test_what_is_not_active_is_not_opened_even_if_the_ciphertext_remains(status: Status) -> None:
-    shelf = Shelf(LIVE._replace(status=status))
-    failure = refusal(shelf.read)
-    assert (failure.reason, failure.status) == (Reason.CONNECTION_NOT_ACTIVE, 409)
-    assert failure.detail == f"its status is {status.value}"
-    assert "open" not in shelf.sealer.journal
-
-
-def test_an_active_row_without_a_token_is_not_active() -> None:
-    assert refusal(Shelf(erased=True).read).reason is Reason.CONNECTION_NOT_ACTIVE
+    assert reader.refresher.orders == []
 
 
 @pytest.mark.parametrize(
-    "where", [("m-2", "acme", "shop-9"), ("m-1", "other", "shop-9"), ("m-1", "acme", "shop-1")]
+    ("lifetime", "left", "min_ttl", "good"),
+    [
+        (3_600, 1_801, 3_600, True),
+        (3_600, 1_800, 3_600, False),
+        (60, 31, 60, True),
+        (60, 30, 60, False),
+        (60, 30, 29, True),
+        (1, 1, 60, True),
+        (0, 1, 60, True),
+        (-9, 1, 60, True),
+        (0, 0, 60, False),
+    ],
 )
-def test_absent_and_foreign_are_the_same_answer(where: tuple[str, str, str]) -> None:
-    shelf = Shelf()
-    failure = refusal(lambda: shelf.read(*where))
+def test_nobody_can_ask_for_more_than_half_of_a_tokens_life(
+    reader: Reader, lifetime: int, left: int, min_ttl: int, good: bool
+) -> None:
+    """Else a token that lives a minute would be refreshed at every read."""
+    ends(reader, left, NOW + left - lifetime)
+    provider_of(reader.upkeep)
+    reader.read(min_ttl)
+    assert (reader.refresher.orders == []) is good
+
+
+# Refreshed first when it must be.
+
+
+def test_it_is_refreshed_first_when_it_does_not_last(reader: Reader) -> None:
+    provider_of(reader.upkeep)
+    token = reader.read(900)
+    assert (token.access_token, token.warning, token.connection.version) == ("access-1", None, 6)
+    assert reader.refresher.orders == [ASKED]
+    assert reader.naps == []
+
+
+def test_somebody_else_refreshed_it_a_moment_ago(reader: Reader) -> None:
+    def answer(_: Order) -> Answer:
+        provider_of(reader.upkeep)
+        reader.upkeep.keep(ASKED)
+        return Answer("fresh")
+
+    reader.refresher.answer = answer
+    assert reader.read(900).access_token == "access-1"
+
+
+def test_a_reader_waits_for_whoever_refreshes_it_already(reader: Reader) -> None:
+    reader.refresher.answer = Answer("busy", Reason.REFRESH_BUSY, NOW + 45)
+    provider_of(reader.upkeep)
+    reader.meanwhile[2] = lambda: reader.upkeep.keep(ASKED)
+    assert reader.read(900).access_token == "access-1"
+    assert reader.naps == [0.25, 0.5]
+    assert len(reader.refresher.orders) == 1
+
+
+@pytest.mark.parametrize("left", [600, 0])
+def test_it_waits_no_longer_than_a_refresh_can_take(reader: Reader, left: int) -> None:
+    ends(reader, left)
+    reader.refresher.answer = Answer("busy", Reason.REFRESH_BUSY, NOW + 45)
+    if left:
+        assert reader.read(900).warning is Reason.REFRESH_BUSY
+    else:
+        failure = refusal(lambda: reader.read(900))
+        assert (failure.reason, failure.status) == (Reason.REFRESH_BUSY, 503)
+    assert reader.naps[:5] == [0.25, 0.5, 1.0, 2.0, 2.0]
+    assert 13 <= sum(reader.naps) < 15
+    assert len(reader.refresher.orders) == 1
+
+
+def test_it_waits_no_longer_than_the_lease_lasts(reader: Reader) -> None:
+    reader.refresher.answer = Answer("busy", Reason.REFRESH_BUSY, NOW + 3)
+    assert reader.read(900).warning is Reason.REFRESH_BUSY
+    assert 3 <= sum(reader.naps) < 5
+
+
+def test_it_waits_no_longer_than_its_own_time_lasts(reader: Reader) -> None:
+    def slow(_: Order) -> Answer:
+        reader.upkeep.clock.advance(20)
+        return Answer("busy", Reason.REFRESH_BUSY, NOW + 65)
+
+    reader.refresher.answer = slow
+    assert reader.read(900).warning is Reason.REFRESH_BUSY
+    assert 28 - 20 - sum(reader.naps) >= 3
+
+
+def test_a_row_that_cannot_be_read_while_waiting_is_read_again(reader: Reader) -> None:
+    def comes_back() -> None:
+        reader.upkeep.connections.broken.clear()
+        reader.upkeep.keep(ASKED)
+
+    reader.refresher.answer = Answer("busy", Reason.REFRESH_BUSY, NOW + 45)
+    provider_of(reader.upkeep)
+    reader.meanwhile[1] = lambda: reader.upkeep.connections.broken.update(read=DOWN)
+    reader.meanwhile[2] = comes_back
+    assert reader.read(900).access_token == "access-1"
+    assert len(reader.naps) == 2
+
+
+@pytest.mark.parametrize("status", [Status.DISCONNECTED, None])
+def test_what_ends_while_waiting_is_not_read(reader: Reader, status: Status | None) -> None:
+    reader.refresher.answer = Answer("busy", Reason.REFRESH_BUSY, NOW + 45)
+    rows = reader.upkeep.connections.rows
+    if status is None:
+        reader.meanwhile[1] = rows.clear
+        assert refusal(lambda: reader.read(900)).reason is Reason.CONNECTION_NOT_FOUND
+        assert len(reader.naps) == 1
+        return
+    reader.meanwhile[1] = lambda: reader.upkeep.endings.disconnect(KEY, NOW)
+    assert refusal(lambda: reader.read(900)).reason is Reason.CONNECTION_NOT_ACTIVE
+
+
+def test_a_reconnect_while_waiting_is_read_at_once(reader: Reader) -> None:
+    reader.refresher.answer = Answer("busy", Reason.REFRESH_BUSY, NOW + 45)
+    reader.meanwhile[1] = reader.upkeep.reconnects
+    token = reader.read(900)
+    assert (token.access_token, token.connection.generation) == ("canary-access-anew", 3)
+    assert len(reader.naps) == 1
+
+
+# When it cannot be refreshed.
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer("failed", Reason.PROVIDER_UNAVAILABLE, NOW + 15), Reason.PROVIDER_UNAVAILABLE),
+        (Answer("failed", Reason.REFRESH_IN_DOUBT, NOW + 120), Reason.REFRESH_IN_DOUBT),
+        (Answer("failed", Reason.STORE_DELAYED), Reason.STORE_DELAYED),
+        (Answer("waiting", Reason.REFRESH_PUT_OFF, NOW + 15), Reason.REFRESH_PUT_OFF),
+        (Answer("skipped", Reason.TOKEN_EXPIRED), Reason.TOKEN_EXPIRED),
+        (Answer("fresh"), Reason.TOKEN_EXPIRED),
+        (Failure(Reason.STORAGE_UNAVAILABLE), Reason.STORAGE_UNAVAILABLE),
+        (Failure(Reason.OUT_OF_TIME), Reason.OUT_OF_TIME),
+    ],
+)
+def test_a_token_that_still_lives_is_given_with_a_warning_a_dead_one_is_not(
+    reader: Reader, answer: Answer | Failure, reason: Reason
+) -> None:
+    reader.refresher.answer = answer
+    token = reader.read(900)
+    assert (token.access_token, token.warning) == ("canary-access-0", reason)
+    reader.upkeep.clock.advance(600)
+    assert refusal(lambda: reader.read(0)).reason is reason
+    assert reader.naps == []
+
+
+def test_a_failing_provider_keeps_nobody_from_a_living_token(reader: Reader) -> None:
+    reader.upkeep.keeper.tokens = TRANSIENT
+    assert reader.read(900).warning is Reason.PROVIDER_UNAVAILABLE
+    assert reader.read(900).warning is Reason.REFRESH_PUT_OFF
+    assert len(reader.upkeep.keeper.refreshes) == 1
+
+
+def test_a_grant_that_is_found_dead_is_not_active(reader: Reader) -> None:
+    reader.upkeep.keeper.tokens = LOST
+    failure = refusal(lambda: reader.read(900))
+    assert (failure.reason, failure.detail) == (Reason.CONNECTION_NOT_ACTIVE, "its status is needs_reconnect")
+
+
+@pytest.mark.parametrize(("seconds", "asks"), [(24.9, False), (25.0, True)])
+def test_with_too_little_time_left_nobody_is_asked(reader: Reader, seconds: float, asks: bool) -> None:
+    provider_of(reader.upkeep)
+    token = reader.read(900, seconds=seconds)
+    assert (reader.refresher.orders == [ASKED]) is asks
+    assert token.warning is (None if asks else Reason.OUT_OF_TIME)
+
+
+def test_a_new_token_that_does_not_last_either_is_given_with_a_warning(reader: Reader) -> None:
+    def slow(order: Order) -> Answer:
+        answer = reader.upkeep.keep(order)
+        reader.upkeep.clock.advance(20)
+        return answer
+
+    provider_of(reader.upkeep, lifetime=30)
+    reader.refresher.answer = slow
+    token = reader.read(900)
+    assert (token.access_token, token.warning) == ("access-1", Reason.TOKEN_EXPIRED)
+
+
+def test_a_token_whose_provider_cannot_refresh_is_not_asked_for(reader: Reader) -> None:
+    ends(reader, -1)
+    reader.refreshes = False
+    assert refusal(reader.read).reason is Reason.TOKEN_EXPIRED
+    assert reader.refresher.orders == []
+
+
+def test_a_token_that_is_erased_between_two_looks_is_not_active(reader: Reader) -> None:
+    def erased(_: Order) -> Answer:
+        reader.upkeep.connections.change(KEY, access=None)
+        return Answer("fresh")
+
+    reader.refresher.answer = erased
+    assert refusal(lambda: reader.read(900)).reason is Reason.CONNECTION_NOT_ACTIVE
+
+
+# Whose it is.
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACTIVE])
+def test_what_is_not_active_is_not_opened_even_if_the_ciphertext_remains(
+    reader: Reader, status: Status
+) -> None:
+    reader.upkeep.connections.change(KEY, status=status)
+    failure = refusal(reader.read)
+    assert (failure.reason, failure.status) == (Reason.CONNECTION_NOT_ACTIVE, 409)
+    assert failure.detail == f"its status is {status.value}"
+    assert reader.upkeep.journal == ["read"]
+    assert reader.refresher.orders == []
+
+
+def test_an_active_row_without_a_token_is_not_active(reader: Reader) -> None:
+    reader.upkeep.connections.change(KEY, access=None)
+    assert refusal(reader.read).reason is Reason.CONNECTION_NOT_ACTIVE
+
+
+@pytest.mark.parametrize(
+    "where", [Key("m-2", "acme", "shop-9"), Key("m-1", "other", "shop-9"), Key("m-1", "acme", "shop-1")]
+)
+def test_absent_and_foreign_are_the_same_answer(reader: Reader, where: Key) -> None:
+    failure = refusal(lambda: reader.read(key=where))
     assert (failure.reason, failure.status, failure.detail) == (Reason.CONNECTION_NOT_FOUND, 404, "")
-    assert "open" not in shelf.sealer.journal
+    assert reader.upkeep.journal == ["read"]
 
 
 @pytest.mark.parametrize("bad", ["", "a b", "a#b", "../x", "x\0", "@account"])
-def test_impossible_names_are_not_even_looked_up(bad: str) -> None:
-    shelf = Shelf()
-    for where in ((bad, "acme", "shop-9"), ("m-1", bad, "shop-9"), ("m-1", "acme", bad)):
-        assert refusal(partial(shelf.read, *where)).reason is Reason.CONNECTION_NOT_FOUND
-    assert shelf.connections.journal == []
-    assert refusal(lambda: list_connections(bad, shelf.ports)).reason is Reason.REQUEST_MALFORMED
+def test_impossible_names_are_not_even_looked_up(reader: Reader, bad: str) -> None:
+    for where in (Key(bad, "acme", "shop-9"), Key("m-1", bad, "shop-9"), Key("m-1", "acme", bad)):
+        assert refusal(partial(reader.read, 60, where)).reason is Reason.CONNECTION_NOT_FOUND
+    assert reader.upkeep.journal == []
+    assert refusal(lambda: list_connections(bad, reader.ports)).reason is Reason.REQUEST_MALFORMED
 
 
-@pytest.mark.parametrize("reason", [Reason.SEALING_UNAVAILABLE, Reason.TOKEN_UNREADABLE])
-def test_a_token_that_does_not_open(reason: Reason) -> None:
-    shelf = Shelf()
-    shelf.sealer.broken["open"] = Failure(reason)
-    assert refusal(shelf.read).reason is reason
+@pytest.mark.parametrize("reason", [Reason.SEALING_UNAVAILABLE, Reason.KEY_DENIED, Reason.TOKEN_UNREADABLE])
+def test_a_token_that_does_not_open(reader: Reader, reason: Reason) -> None:
+    reader.upkeep.sealer.broken["open"] = Failure(reason)
+    assert refusal(reader.read).reason is reason
 
 
-def test_a_token_moved_here_from_another_row_does_not_open() -> None:
-    shelf = Shelf()
-    mine = shelf.connections.rows["m-1", "acme#shop-9"]
-    moved = LIVE._replace(merchant_id="m-2")
-    shelf.connections.rows["m-2", "acme#shop-9"] = ReadableConnection(moved, mine.access)
-    assert refusal(lambda: shelf.read("m-2")).reason is Reason.TOKEN_UNREADABLE
+def test_a_token_moved_here_from_another_row_does_not_open(reader: Reader) -> None:
+    rows = reader.upkeep.connections.rows
+    mine = rows["m-1", "acme#shop-9"]
+    moved = mine.connection._replace(merchant_id="m-2")
+    rows["m-2", "acme#shop-9"] = ReadableConnection(moved, mine.access)
+    failure = refusal(lambda: reader.read(key=KEY._replace(merchant_id="m-2")))
+    assert failure.reason is Reason.TOKEN_UNREADABLE
 
 
-def test_a_merchants_list_is_only_his() -> None:
-    shelf = Shelf()
-    shelf.connections.rows["m-2", "acme#x"] = ReadableConnection(LIVE._replace(merchant_id="m-2"), None)
-    assert list_connections("m-1", shelf.ports) == [LIVE]
-    assert list_connections("m-3", shelf.ports) == []
+def test_a_merchants_list_is_only_his(reader: Reader) -> None:
+    upkeep = reader.upkeep
+    upkeep.stands(KEY._replace(merchant_id="m-2"))
+    assert list_connections("m-1", reader.ports) == [upkeep.row()]
+    assert list_connections("m-3", reader.ports) == []

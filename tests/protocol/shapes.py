@@ -50,6 +50,14 @@ RESPONSE = Response(
     errors={},
     keep={},
 )
+REFRESH = Refresh(
+    url=f"{ACME_URL}/token",
+    rotation="always",
+    grace_seconds=0,
+    parameters={name: name for name in ("grant_type", "refresh_token", "client_id", "client_secret")},
+    extra={},
+    idle_days=None,
+)
 ACME = Provider(
     id="acme",
     name="Acme",
@@ -60,7 +68,7 @@ ACME = Provider(
     token=TOKEN,
     response=RESPONSE,
     lifetime=Lifetime(never_expires=False, access_token_seconds=None),
-    refresh=Refresh(f"{ACME_URL}/token", "always", 0, {}, {}, None),
+    refresh=REFRESH,
     revoke=None,
     uninstall=None,
     probe=None,
@@ -68,6 +76,7 @@ ACME = Provider(
     api=Api(base=f"{ACME_URL}/api/", token=HEADER, rate_limit=None),
     hosts=("acme.example",),
     local=False,
+    refresh_policy="eager",
 )
 """The plainest code flow of RFC 6749; the others differ from it."""
 
@@ -121,6 +130,7 @@ ISSUER = ACME._replace(
         client_authentication="client_secret_basic",
         parameters={name: name for name in ("grant_type", "code", "redirect_uri", "code_verifier")},
     ),
+    refresh=REFRESH._replace(parameters={name: name for name in ("grant_type", "refresh_token")}),
 )
 """PKCE, RFC 9207, HTTP Basic."""
 
@@ -135,6 +145,9 @@ PUBLIC = ACME._replace(
     token=TOKEN._replace(
         client_authentication="none",
         parameters={name: name for name in ("grant_type", "code", "redirect_uri", "client_id")},
+    ),
+    refresh=REFRESH._replace(
+        parameters={name: name for name in ("grant_type", "refresh_token", "client_id")}
     ),
 )
 """A public client: no secret."""

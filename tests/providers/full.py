@@ -159,4 +159,5 @@ FULL_VALUE = Provider(
     ),
     hosts=("api.acme.example:8443", "probe.acme.example", "refresh.acme.example", "revoke.acme.example"),
     local=False,
+    refresh_policy="on_read",
 )

@@ -8,12 +8,14 @@ import yaml
 
 import mooring.providers
 from mooring.core.names import is_provider_id
+from mooring.core.notice import Notice
 from mooring.core.provider import Provider
 from mooring.providers.authorization_request import authorization_url
 from mooring.providers.compiled import provider
 from mooring.providers.compiler import load_project
 from mooring.providers.descriptor import Descriptor
 from mooring.providers.fields import has_field
+from mooring.providers.notices import read_notice
 
 ROOT = Path(__file__).parents[2]
 CATALOG = Path(mooring.providers.__path__[0]) / "catalog"
@@ -97,6 +99,19 @@ def test_yotpo() -> None:
     assert {"identity", "probe", "uninstall.account", "api.token.name"} <= set(
         PROJECT.descriptors["yotpo"].unverified
     )
+
+
+def test_yotpo_s_notice_is_a_hint() -> None:
+    found = enabled("yotpo")
+    sent = {
+        "webhookmessageid": "7b1e",
+        "x-yotpo-webhooks-event-type": "integrations.applications.disconnected.v3",
+        "x-yotpo-webhooks-tenant-type": "application",
+    }
+    notice = read_notice(found, sent, b'{"app_key":"store-1"}', [], 1_800_000_000)
+    assert notice == Notice("store-1", "7b1e", None, proven=False)
+    other = {**sent, "x-yotpo-webhooks-event-type": "core.customers.created.v3"}
+    assert read_notice(found, other, b"{}", [], 1_800_000_000) is None
 
 
 def test_xeno() -> None:

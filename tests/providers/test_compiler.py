@@ -20,6 +20,7 @@ def compiled(settings: Settings, local: LocalCompile | None = None, name: str = 
 
 def test_every_knob_reaches_the_compiled_value(settings: Settings) -> None:
     settings.write_descriptor(FULL)
+    settings.write_config({"providers.acme.refresh": "on_read"})
     assert compiled(settings) == FULL_VALUE
 
 
@@ -35,6 +36,7 @@ def test_minimal_descriptor_gets_the_standard(settings: Settings) -> None:
     assert provider.identity is None
     assert provider.api == Api(None, Placement("header", "Authorization", "Bearer "), None)
     assert provider.hosts == ("api.acme.example",)
+    assert provider.refresh_policy == "eager"
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,25 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str, str]] = {
         "uninstall.proof",
         "`none` needs a `probe`",
     ),
+    "proven account in a header": (
+        {"callback.account": "shop", "uninstall": {**HMAC, "account": "header:X-Acme-Shop"}},
+        "uninstall.account",
+        "the signature covers no header",
+    ),
+    "time in a header": (
+        {"callback.account": "shop", "uninstall": {**HMAC, "time": "header:X-Acme-Time"}},
+        "uninstall.time",
+        "in the body of a notice with a proof",
+    ),
+    "time without proof": (
+        {
+            "callback.account": "shop",
+            "uninstall": {"proof": "none", "account": "header:X-Shop", "time": "body:at"},
+            "probe": {"url": URL},
+        },
+        "uninstall.time",
+        "in the body of a notice with a proof",
+    ),
     "prefix in a query": (
         {"api": {"token": {"where": "query", "name": "access_token"}}},
         "api.token.prefix",
@@ -285,6 +304,12 @@ def test_all_contradictions_are_listed_at_once(settings: Settings) -> None:
 
 def test_stateless_with_pkce_is_legal(settings: Settings) -> None:
     settings.write_descriptor({"authorize.state": "none", "authorize.pkce": True})
+    assert settings.problems() == {}
+
+
+def test_a_hint_may_name_its_account_in_a_header(settings: Settings) -> None:
+    hint = {"proof": "none", "account": "header:X-Shop", "event_id": "header:X-Id"}
+    settings.write_descriptor({"callback.account": "shop", "uninstall": hint, "probe": {"url": URL}})
     assert settings.problems() == {}
 
 

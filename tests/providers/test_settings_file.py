@@ -112,6 +112,16 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "providers.acme.scopes[0]",
         "this provider has no scopes",
     ),
+    "refresh policy of another kind": (
+        {"providers.acme.refresh": "lazy"},
+        "providers.acme.refresh",
+        "must be one of 'eager', 'on_read'",
+    ),
+    "refresh policy where there is nothing to refresh": (
+        {"providers.acme.refresh": "on_read"},
+        "providers.acme.refresh",
+        "this provider has no refresh tokens: remove it",
+    ),
     "origin secret in the clear": (
         {"origin_secret_hashes": ["hush"]},
         "origin_secret_hashes[0]",

@@ -5,7 +5,8 @@ anew. Only clients are used, never boto3's resources.
 
 Limits, so that one sick service cannot use up the 28 seconds a flow has: 1 s to connect, 2 s to the
 next byte (answers inside a region take milliseconds), two attempts, hence at most about 7 s a call.
-Whoever tries again by itself takes a client that does not.
+Whoever tries again by itself takes a client that does not. Lambda's client waits for a function to
+finish its work, and never asks twice: the first call may still be running.
 """
 
 import logging
@@ -18,12 +19,15 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
 
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
 ATTEMPTS = 2
+INVOKE_SECONDS = 22
+"""How long an invoked function is waited for: an API's answer is due after 28 seconds."""
 
 
 class Aws:
@@ -38,7 +42,7 @@ class Aws:
         _quieten()
         self._region = region
         self._session: Session | None = None
-        self._clients: dict[tuple[str, int], Any] = {}
+        self._clients: dict[tuple[str, int, int], Any] = {}
         self._lock = Lock()
 
     def dynamodb(self, attempts: int = ATTEMPTS) -> "DynamoDBClient":
@@ -57,6 +61,10 @@ class Aws:
         """The SQS client."""
         return cast("SQSClient", self._client("sqs"))
 
+    def lambda_(self) -> "LambdaClient":
+        """The Lambda client: one attempt, 22 seconds for the answer."""
+        return cast("LambdaClient", self._client("lambda", 1, INVOKE_SECONDS))
+
     def close(self) -> None:
         """Close the kept-alive connections of every client made so far."""
         with self._lock:
@@ -64,20 +72,21 @@ class Aws:
                 client.close()
             self._clients.clear()
 
-    def _client(self, service: str, attempts: int = ATTEMPTS) -> Any:
+    def _client(self, service: str, attempts: int = ATTEMPTS, seconds: int = READ_SECONDS) -> Any:
         # Clients may be shared by threads, but making one is not safe in two threads at once.
         with self._lock:
-            name = (service, attempts)
+            name = (service, attempts, seconds)
             if name not in self._clients:
                 self._session = self._session or Session(region_name=self._region)
-                self._clients[name] = self._session.client(service, config=_config(attempts))  # type: ignore[call-overload]
+                config = _config(attempts, seconds)
+                self._clients[name] = self._session.client(service, config=config)  # type: ignore[call-overload]
             return self._clients[name]
 
 
-def _config(attempts: int) -> Config:
+def _config(attempts: int, seconds: int) -> Config:
     return Config(
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        read_timeout=seconds,
         retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra="mooring",
     )

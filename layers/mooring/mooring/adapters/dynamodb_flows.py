@@ -1,12 +1,13 @@
-"""The flows table: burned states, one row per link (see `transitions` for its shape)."""
+"""The flows table: burned states, one row per link (see `flow_transitions` for its shape)."""
 
 from secrets import token_hex
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from mooring.adapters import transitions
+from mooring.adapters import flow_transitions
 from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.expressions import Update
 from mooring.adapters.items import Item, binary, flag, mapping, number, text
+from mooring.adapters.rows import write
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from mooring.core.ports import Burn, BurnStatus
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _STATUSES = {
-    transitions.EXCHANGING: BurnStatus.EXCHANGING,
-    transitions.KEPT: BurnStatus.KEPT,
-    transitions.DONE: BurnStatus.DONE,
-    transitions.FAILED: BurnStatus.FAILED,
+    flow_transitions.EXCHANGING: BurnStatus.EXCHANGING,
+    flow_transitions.KEPT: BurnStatus.KEPT,
+    flow_transitions.DONE: BurnStatus.DONE,
+    flow_transitions.FAILED: BurnStatus.FAILED,
 }
 
 
@@ -42,7 +43,7 @@ class DynamoFlows:
             Failure: STORAGE_UNAVAILABLE.
         """
         by = token_hex(8)
-        old = self._update(transitions.state_burned(self._table, link, state_hash, now, by))
+        old = self._update(flow_transitions.state_burned(self._table, link, state_hash, now, by))
         return Burn(BurnStatus.BURNED, now) if old is None else _left_behind(old, state_hash, by)
 
     def fail(self, link: Link, state_hash: str, reason: str) -> None:
@@ -51,7 +52,7 @@ class DynamoFlows:
         Raises:
             Failure: STORAGE_UNAVAILABLE.
         """
-        self._update(transitions.flow_failed(self._table, link, state_hash, reason))
+        self._update(flow_transitions.flow_failed(self._table, link, state_hash, reason))
 
     def keep(self, link: Link, state_hash: str, kept: SealedField) -> None:
         """Keep a sealed token set in a flow that is exchanging, or renew the one it keeps.
@@ -59,20 +60,38 @@ class DynamoFlows:
         Raises:
             Failure: STORAGE_UNAVAILABLE.
         """
-        self._update(transitions.flow_kept(self._table, link, state_hash, kept))
+        self._update(flow_transitions.flow_kept(self._table, link, state_hash, kept))
+
+    def stranded(self, since: int, until: int) -> int:
+        """How many links have a flow that began from `since` until before `until` and has not ended.
+
+        Raises:
+            Failure: STORAGE_UNAVAILABLE.
+        """
+        with failing_as(Reason.STORAGE_UNAVAILABLE):
+            page = self._client.query(
+                TableName=self._table,
+                IndexName="open",
+                Select="COUNT",
+                KeyConditionExpression="#open_shard = :shard AND #open_at BETWEEN :since AND :last",
+                ExpressionAttributeNames={"#open_shard": "open_shard", "#open_at": "open_at"},
+                ExpressionAttributeValues={
+                    ":shard": {"S": flow_transitions.OPEN_SHARD},
+                    ":since": {"N": str(since)},
+                    ":last": {"N": str(until - 1)},
+                },
+            )
+        return page["Count"]
 
     def _update(self, update: Update) -> Item | None:
         """Write; None when it happened, the old row when its condition refused it."""
         with failing_as(Reason.STORAGE_UNAVAILABLE):
-            try:
-                self._client.update_item(**update.parameters())
-            except self._client.exceptions.ConditionalCheckFailedException as refused:
-                return cast("Item", refused.response.get("Item", {}))
-        return None
+            written = write(self._client, update)
+        return None if written.done else written.row
 
 
 def _left_behind(row: Item, state_hash: str, by: str) -> Burn:
-    name = transitions.slot(state_hash)
+    name = flow_transitions.slot(state_hash)
     if name not in row:
         return Burn(BurnStatus.EXHAUSTED, 0)
     found = mapping(row, name)

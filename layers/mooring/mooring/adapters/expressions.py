@@ -4,13 +4,16 @@ Every attribute name gets an alias (`#status`), because half of the usual words 
 """
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from mooring.adapters.items import Plain, attribute
 
 
 class Update:
     """One conditional update of one row; `parameters` gives what DynamoDB wants.
+
+    Unless it is told otherwise it returns nothing when it took place, and the row as it stands when its
+    condition refused it.
 
     Args:
         table: the table's name.
@@ -23,13 +26,20 @@ class Update:
         self._clauses: dict[str, list[str]] = {"SET": [], "REMOVE": [], "ADD": []}
         self._names: dict[str, str] = {}
         self._values: dict[str, dict[str, Any]] = {}
-        self._condition = ""
+        self._conditions: list[str] = []
+        self._returning = ""
+        self._tells = True
 
     def set(self, path: str, value: Plain | None) -> Self:
         """Set an attribute (or one inside a map: `slot.status`); None removes it."""
         if value is None:
             return self.remove(path)
         self._clauses["SET"].append(f"{self._path(path)} = {self._value(path, attribute(value))}")
+        return self
+
+    def copy(self, source: str, to: str) -> Self:
+        """Set `to` to what `source` was before this update."""
+        self._clauses["SET"].append(f"{self._path(to)} = {self._path(source)}")
         return self
 
     def count(self, name: str) -> Self:
@@ -40,6 +50,20 @@ class Update:
             self._value("nought", {"N": "0"}),
         )
         self._clauses["SET"].append(f"{path} = if_not_exists({path}, {nought}) + {one}")
+        return self
+
+    def begin(self, name: str, value: int) -> Self:
+        """Set a number unless it is set already."""
+        path = self._path(name)
+        first = self._value(name, attribute(value))
+        self._clauses["SET"].append(f"{path} = if_not_exists({path}, {first})")
+        return self
+
+    def append(self, name: str, entry: str) -> Self:
+        """Add an entry to the end of a list that starts empty."""
+        path, none = self._path(name), self._value("none", {"L": []})
+        added = self._value(name, {"L": [{"S": entry}]})
+        self._clauses["SET"].append(f"{path} = list_append(if_not_exists({path}, {none}), {added})")
         return self
 
     def include(self, name: str, member: str) -> Self:
@@ -53,12 +77,30 @@ class Update:
         return self
 
     def when(self, condition: str, paths: tuple[str, ...], values: Mapping[str, Plain]) -> Self:
-        """Let it happen only under `condition`, with its `paths` (`#slot.#status`) and `values` (`:now`)."""
+        """Let it happen only under `condition`, with its `paths` (`#slot.#status`) and `values` (`:now`).
+
+        Of several conditions all must be met. Values that the update sets may be named too.
+        """
         for path in paths:
             self._path(path)
         for name, value in values.items():
             self._value(name, attribute(value))
-        self._condition = condition
+        self._conditions.append(f"({condition})")
+        return self
+
+    def at_most(self, name: str, most: int) -> Self:
+        """Let it happen only while a number is absent or at most so much."""
+        condition = f"attribute_not_exists(#{name}) OR #{name} <= :{name}_at_most"
+        return self.when(condition, (name,), {f"{name}_at_most": most})
+
+    def returning(self, what: Literal["ALL_OLD", "UPDATED_NEW"]) -> Self:
+        """Return this of the row when it took place."""
+        self._returning = what
+        return self
+
+    def silent(self) -> Self:
+        """Return nothing when the condition refused it: to whoever may not see the row's sealed fields."""
+        self._tells = False
         return self
 
     def parameters(self) -> dict[str, Any]:
@@ -69,11 +111,15 @@ class Update:
             "Key": self._key,
             "UpdateExpression": " ".join(clauses),
             "ExpressionAttributeNames": self._names,
-            "ExpressionAttributeValues": self._values,
         }
-        if self._condition:
-            parameters["ConditionExpression"] = self._condition
+        if self._values:
+            parameters["ExpressionAttributeValues"] = self._values
+        if self._conditions:
+            parameters["ConditionExpression"] = " AND ".join(self._conditions)
+        if self._conditions and self._tells:
             parameters["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        if self._returning:
+            parameters["ReturnValues"] = self._returning
         return parameters
 
     def _path(self, path: str) -> str:
@@ -83,5 +129,6 @@ class Update:
 
     def _value(self, path: str, value: dict[str, Any]) -> str:
         placeholder = ":" + path.replace(".", "_")
-        self._values[placeholder] = value
+        if self._values.setdefault(placeholder, value) != value:
+            raise ValueError(f"two values for {placeholder}")
         return placeholder

@@ -48,6 +48,16 @@ def number(item: Item, name: str) -> int:
         raise _malformed(name) from None
 
 
+def number_or_none(item: Item, name: str) -> int | None:
+    """A number attribute, or None where there is none."""
+    return number(item, name) if name in item else None
+
+
+def text_or_none(item: Item, name: str) -> str | None:
+    """A string attribute, or None where there is none."""
+    return text(item, name) if name in item else None
+
+
 def binary(item: Item, name: str) -> bytes:
     """A binary attribute."""
     return bytes(_typed(item, name, "B"))

@@ -9,6 +9,10 @@ So a ciphertext opens only in the row, the field and the account that it was sea
 
 What it does not promise: an older ciphertext of the same field, put back, opens. The table's own
 conditions (generation and version) are what tells old from new.
+
+A connection keeps its two data keys when its tokens are refreshed, so a key seals many times. Each
+nonce is 96 random bits, which is good for 2^32 sealings under one key (SP 800-38D 8.3): a token
+refreshed every minute would get there in eight thousand years. A new code exchange brings new keys.
 """
 
 import os
@@ -24,6 +28,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import Clock
 from mooring.core.tokens import SealedField
+from mooring.core.upkeep import Key
 
 FIELDS = ("access", "refresh")
 KEY_SECONDS = 300
@@ -64,7 +69,7 @@ class _Place(NamedTuple):
 
 
 class PreparedKeys:
-    """The two data keys of one connection, as `EnvelopeSealer.prepare` fetched them."""
+    """The two data keys of one connection, as `EnvelopeSealer.prepare` or `reuse` fetched them."""
 
     def __init__(self, merchant_id: str, provider: str, keys: Mapping[str, tuple[bytes, bytes]]) -> None:
         self._merchant_id = merchant_id
@@ -93,18 +98,34 @@ class EnvelopeSealer:
         self._known = _KnownKeys(clock)
 
     def prepare(self, merchant_id: str, provider: str) -> PreparedKeys:
-        """Fetch both data keys, side by side. Raises `Failure(SEALING_UNAVAILABLE)`."""
+        """Fetch two new data keys, side by side. Raises `Failure`: SEALING_UNAVAILABLE or KEY_DENIED."""
         contexts = [_Place(merchant_id, provider, field).context() for field in FIELDS]
         with ThreadPoolExecutor(max_workers=len(FIELDS)) as pool:
             pairs = list(pool.map(self._keys.generate, contexts))
         return PreparedKeys(merchant_id, provider, dict(zip(FIELDS, pairs, strict=True)))
 
+    def reuse(self, key: Key, access: SealedField, refresh: SealedField) -> PreparedKeys:
+        """The data keys that a connection has already, unwrapped side by side.
+
+        What is sealed with them names the same wrapped keys. A key that is remembered costs no call,
+        and both are remembered afterwards, so that `open` costs none.
+
+        Raises:
+            Failure: as `open`; the first reason met, that of `access` before that of `refresh`.
+        """
+        places = [_Place(key.merchant_id, key.provider, field) for field in FIELDS]
+        wrapped = [_wrapped(sealed.wrapped_key) for sealed in (access, refresh)]
+        with ThreadPoolExecutor(max_workers=len(FIELDS)) as pool:
+            plain = list(pool.map(self._key, wrapped, places))
+        pairs = zip(plain, wrapped, strict=True)
+        return PreparedKeys(key.merchant_id, key.provider, dict(zip(FIELDS, pairs, strict=True)))
+
     def open(self, sealed: SealedField, merchant_id: str, provider: str, account_id: str, field: str) -> str:
         """Open a sealed field.
 
         Raises:
-            Failure: SEALING_UNAVAILABLE when KMS cannot be asked, TOKEN_UNREADABLE when the field
-                was altered, moved here from elsewhere, or its key is gone.
+            Failure: SEALING_UNAVAILABLE when KMS cannot be asked, KEY_DENIED when it says no,
+                TOKEN_UNREADABLE when the field was altered, moved here from elsewhere, or its key is gone.
         """
         place = _Place(merchant_id, provider, field)
         nonce, ciphertext = _unpack(sealed.ciphertext)

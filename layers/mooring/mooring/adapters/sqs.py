@@ -1,33 +1,45 @@
 """The recovery queue: where a sealed token set goes when the table will not take it.
 
-A message holds ciphertext and names, nothing that opens without KMS, and not the link itself.
-`message` and `parse` stand side by side, because a worker of a later release reads what this one
-wrote; a change to the shape raises `SCHEMA`, and `parse` goes on reading the old one.
+A message holds ciphertext and names, nothing that opens without KMS, and not the link itself. Of kind
+`connected` it is a finished code exchange, of kind `refreshed` a refreshed token set.
+Writing and reading stand side by side, because a worker of a later release reads what this one wrote;
+a change to the shape raises `SCHEMA`, and `parse` goes on reading the old one.
 """
 
-import json
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from mooring.adapters.aws_errors import failing_as
+from mooring.adapters.message_fields import (
+    Fields,
+    dump,
+    flag,
+    key,
+    load,
+    malformed,
+    member,
+    missing,
+    named,
+    number,
+    number_or_none,
+    seen,
+    text,
+    text_map,
+    text_or_none,
+    texts,
+)
 from mooring.core.connection import Account, NewConnection
-from mooring.core.errors import Failure, Reason
+from mooring.core.errors import Reason
 from mooring.core.link import Link
 from mooring.core.tokens import SealedField, SealedTokens
+from mooring.core.upkeep import FreshTokens, Recovered, Refreshed
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 SCHEMA = 1
-KIND = "connected"
-
-
-class Recovered(NamedTuple):
-    """One message: what `Connections.connect` takes. The link comes without its token and address."""
-
-    new: NewConnection
-    link: Link
-    state_hash: str
+CONNECTED, REFRESHED = "connected", "refreshed"
+MAX_BYTES = 262_144
 
 
 class SqsRecoveryQueue:
@@ -44,25 +56,33 @@ class SqsRecoveryQueue:
 
     def put(self, new: NewConnection, link: Link, state_hash: str) -> None:
         """Queue a finished exchange (ciphertext only). Raises `Failure(STORAGE_UNAVAILABLE)`."""
+        self._send(message(new, link, state_hash))
+
+    def put_refreshed(self, refreshed: Refreshed) -> None:
+        """Queue a refreshed token set (ciphertext only). Raises `Failure(STORAGE_UNAVAILABLE)`."""
+        self._send(refreshed_message(refreshed))
+
+    def _send(self, body: str) -> None:
         with failing_as(Reason.STORAGE_UNAVAILABLE):
-            self._client.send_message(QueueUrl=self._queue_url, MessageBody=message(new, link, state_hash))
+            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
 
 
 def message(new: NewConnection, link: Link, state_hash: str) -> str:
-    """The body of a message: one JSON object."""
+    """The body of a message of kind `connected`: one JSON object."""
+    tokens = new.tokens
     body = {
         "schema": SCHEMA,
-        "kind": KIND,
+        "kind": CONNECTED,
         "merchant_id": new.merchant_id,
         "provider": new.provider,
         "account_id": new.account.account_id,
         "account_verified": new.account.verified,
-        "access": _field(new.tokens.access),
-        "refresh": _field(new.tokens.refresh) if new.tokens.refresh else None,
-        "scopes": list(new.tokens.scopes),
-        "expires_at": new.tokens.expires_at,
-        "refresh_expires_at": new.tokens.refresh_expires_at,
-        "details": dict(new.tokens.details),
+        "access": _field(tokens.access),
+        "refresh": _field(tokens.refresh) if tokens.refresh else None,
+        "scopes": list(tokens.scopes),
+        "expires_at": tokens.expires_at,
+        "refresh_expires_at": tokens.refresh_expires_at,
+        "details": dict(tokens.details),
         "connected_at": new.connected_at,
         "burned_at": new.burned_at,
         "due_at": new.due_at,
@@ -75,59 +95,100 @@ def message(new: NewConnection, link: Link, state_hash: str) -> str:
             "expires_at": link.expires_at,
         },
     }
-    return json.dumps(body, separators=(",", ":"))
+    return dump(body)
 
 
-def parse(body: str) -> Recovered:
+def refreshed_message(refreshed: Refreshed) -> str:
+    """The body of a message of kind `refreshed`: one JSON object."""
+    fresh = refreshed.fresh
+    body = {
+        "schema": SCHEMA,
+        "kind": REFRESHED,
+        **refreshed.key._asdict(),
+        **refreshed.seen._asdict(),
+        "attempt_id": refreshed.attempt_id,
+        "access": _field(fresh.access),
+        "refresh": _field(fresh.refresh) if fresh.refresh else None,
+        "scopes": None if fresh.scopes is None else list(fresh.scopes),
+        "expires_at": fresh.expires_at,
+        "refresh_expires_at": fresh.refresh_expires_at,
+        "details": dict(fresh.details),
+        "issued_at": fresh.issued_at,
+        "due_at": fresh.due_at,
+        "previous_until": fresh.previous_until,
+    }
+    return dump(body)
+
+
+def parse(body: str) -> Recovered | Refreshed:
     """Read a message's body.
 
     Raises:
-        Failure: INTERNAL for a message of another schema, kind or shape.
+        Failure: MESSAGE_MALFORMED for a message of another schema, kind or shape.
     """
-    try:
-        data = json.loads(body)
-        if (data["schema"], data["kind"]) != (SCHEMA, KIND):
-            raise Failure(Reason.INTERNAL, "a recovery message has an unknown schema or kind")
-        return Recovered(_new(data), _link(data), str(data["state_hash"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise Failure(Reason.INTERNAL, "a recovery message has another shape") from None
+    data = load(body, MAX_BYTES)
+    what = number(data, "schema"), text(data, "kind")
+    if what == (SCHEMA, CONNECTED):
+        return Recovered(_new(data), _link(data), text(data, "state_hash"))
+    if what != (SCHEMA, REFRESHED):
+        malformed("the schema or the kind is unknown")
+    return Refreshed(key(data), seen(data), text(data, "attempt_id"), _fresh(data))
 
 
-def _new(data: dict[str, Any]) -> NewConnection:
-    tokens = SealedTokens(
-        access=_sealed(data["access"]),
-        refresh=_sealed(data["refresh"]) if data["refresh"] else None,
-        scopes=tuple(data["scopes"]),
-        expires_at=data["expires_at"],
-        refresh_expires_at=data["refresh_expires_at"],
-        details=dict(data["details"]),
-    )
+def _new(data: Fields) -> NewConnection:
+    where = key(data)
     return NewConnection(
-        merchant_id=data["merchant_id"],
-        provider=data["provider"],
-        account=Account(data["account_id"], data["account_verified"]),
-        tokens=tokens,
-        connected_at=data["connected_at"],
-        burned_at=data["burned_at"],
-        due_at=data["due_at"],
-        confirmation_hash=data["confirmation_hash"],
+        merchant_id=where.merchant_id,
+        provider=where.provider,
+        account=Account(where.account_id, flag(data, "account_verified")),
+        tokens=_tokens(data),
+        connected_at=number(data, "connected_at"),
+        burned_at=number(data, "burned_at"),
+        due_at=number_or_none(data, "due_at"),
+        confirmation_hash=text_or_none(data, "confirmation_hash"),
     )
 
 
-def _link(data: dict[str, Any]) -> Link:
-    link = data["link"]
+def _tokens(data: Fields) -> SealedTokens:
+    return SealedTokens(
+        access=_sealed(data, "access"),
+        refresh=None if missing(data, "refresh") else _sealed(data, "refresh"),
+        scopes=texts(data, "scopes"),
+        expires_at=number_or_none(data, "expires_at"),
+        refresh_expires_at=number_or_none(data, "refresh_expires_at"),
+        details=text_map(data, "details"),
+    )
+
+
+def _fresh(data: Fields) -> FreshTokens:
+    return FreshTokens(
+        access=_sealed(data, "access"),
+        refresh=None if missing(data, "refresh") else _sealed(data, "refresh"),
+        scopes=None if missing(data, "scopes") else texts(data, "scopes"),
+        expires_at=number_or_none(data, "expires_at"),
+        refresh_expires_at=number_or_none(data, "refresh_expires_at"),
+        details=text_map(data, "details"),
+        issued_at=number(data, "issued_at"),
+        due_at=number_or_none(data, "due_at"),
+        previous_until=number_or_none(data, "previous_until"),
+    )
+
+
+def _link(data: Fields) -> Link:
+    link = member(data, "link")
+    where = key(data)
     return Link(
         token="",
-        merchant_id=data["merchant_id"],
-        use=link["use"],
-        provider=data["provider"],
+        merchant_id=where.merchant_id,
+        use=text(link, "use"),
+        provider=where.provider,
         return_to="",
-        jti=link["jti"],
-        issued_at=link["issued_at"],
-        expires_at=link["expires_at"],
+        jti=named(link, "jti"),
+        issued_at=number(link, "issued_at"),
+        expires_at=number(link, "expires_at"),
         scopes=None,
         account_id=None,
-        confirm=data["confirmation_hash"] is not None,
+        confirm=text_or_none(data, "confirmation_hash") is not None,
     )
 
 
@@ -135,6 +196,10 @@ def _field(sealed: SealedField) -> list[str]:
     return [b64encode(part).decode("ascii") for part in sealed]
 
 
-def _sealed(parts: list[str]) -> SealedField:
-    ciphertext, wrapped_key = parts
-    return SealedField(b64decode(ciphertext, validate=True), b64decode(wrapped_key, validate=True))
+def _sealed(data: Fields, name: str) -> SealedField:
+    parts = texts(data, name)
+    try:
+        ciphertext, wrapped_key = (b64decode(part, validate=True) for part in parts)
+    except ValueError:
+        malformed(f"{name} is no sealed field")
+    return SealedField(ciphertext, wrapped_key)

@@ -1,107 +1,74 @@
-"""Every change of a row, one named function each. Nothing else in Mooring writes to the tables.
+"""Every change of a row of the connections table, one named function each.
 
-Rows of the connections table (`merchant_id`, `connection`):
+Here is how rows come to be and how their tokens are renewed, in `ending_transitions` how they are doubted
+and ended, in `flow_transitions` the other table; nothing else in Mooring writes. Rows (`merchant_id`,
+`connection`):
 
     m-1                         provider#account    a connection
     m-1                         @pending#hash       one that waits for the product's confirmation
     @account#provider#account   m-1                 pointer from a verified account to a merchant
 
-Rows of the flows table (`pk`), all with `expires_at` for the table's TTL:
-
-    link#merchant#jti           `states` (a set), and for each burned state a map `s_{hash}`
-                                {status: exchanging | kept | done | failed, at, by, ...}
-    tombstone#provider#account  `at`: when the provider said that the account uninstalled us
-    confirmation#hash           where a one-time code leads
-
-`expires_at` of a flows row is late by design: a link's row outlives every use of the link by a day.
+A change that may be repeated after its answer was lost either finds its condition unmet and does no harm,
+or knows its own mark and is made again with the same outcome.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from mooring.adapters.expressions import Update
-from mooring.adapters.items import Plain, attribute, attributes
+from mooring.adapters.flow_transitions import CONFIRMATION_SECONDS
+from mooring.adapters.items import Plain, attributes
+from mooring.adapters.row_conditions import (
+    ATTEMPTS,
+    LEASE,
+    PREVIOUS,
+    UNDER_WAY,
+    connection_row,
+    fall_due,
+    give_up,
+    or_again,
+    row_key,
+    while_active,
+    while_seen,
+)
 from mooring.core.connection import NewConnection, Status
-from mooring.core.flow import LINK_GRACE_SECONDS
-from mooring.core.link import FLOWS_PER_LINK, Link
+from mooring.core.errors import Reason
 from mooring.core.names import DEFAULT_ACCOUNT, connection_key
-from mooring.core.schedule import due_shard
-from mooring.core.tokens import SealedField
+from mooring.core.upkeep import (
+    DOUBT_SECONDS,
+    LEASE_SECONDS,
+    REPORT_SECONDS,
+    Cause,
+    Key,
+    Leased,
+    Order,
+    Refreshed,
+    Setback,
+)
 
-DAY_SECONDS = 86_400
-CONFIRMATION_SECONDS = DAY_SECONDS
-EXCHANGING, KEPT, DONE, FAILED = "exchanging", "kept", "done", "failed"
 PENDING_PREFIX = "@pending#"
 POINTER_PREFIX = "@account#"
+EARLY_SECONDS = 5
+"""The clocks of two functions may differ by so much."""
+KEPT_ATTEMPTS = 20
 
 _LEFT_BEHIND = (
-    "lease_owner",
-    "lease_until",
-    "attempt_id",
-    "attempt_at",
+    *UNDER_WAY,
+    *PREVIOUS,
     "last_error",
-    "previous_refresh",
-    "previous_refresh_key",
+    "written_by",
+    "unauthorized_at",
+    "probed_at",
+    "uninstalled_at",
 )
 """What belonged to the generation before: a new code exchange owes it nothing."""
-
-
-def slot(state_hash: str) -> str:
-    """Name of the attribute that holds one burned state."""
-    return f"s_{state_hash}"
-
-
-def state_burned(table: str, link: Link, state_hash: str, now: int, by: str) -> Update:
-    """Burn a state: refused when it was burned before, or when ten others of the link were.
-
-    `by` names this very attempt, so that a repetition of it (an answer that got lost on the way)
-    knows its own mark.
-    """
-    burned: dict[str, Plain] = {"status": EXCHANGING, "at": now, "by": by}
-    return (
-        _link_row(table, link)
-        .include("states", state_hash)
-        .set(slot(state_hash), burned)
-        .set("expires_at", link.expires_at + LINK_GRACE_SECONDS + DAY_SECONDS)
-        .when(
-            "attribute_not_exists(#states) OR (NOT contains(#states, :state) AND size(#states) < :limit)",
-            ("states",),
-            {"state": state_hash, "limit": FLOWS_PER_LINK},
-        )
-    )
-
-
-def flow_failed(table: str, link: Link, state_hash: str, reason: str) -> Update:
-    """A burned flow ended badly."""
-    update = _link_row(table, link).set(f"{slot(state_hash)}.status", FAILED)
-    return _while_in(update.set(f"{slot(state_hash)}.reason", reason), state_hash, EXCHANGING)
-
-
-def flow_kept(table: str, link: Link, state_hash: str, kept: SealedField) -> Update:
-    """A burned flow keeps its sealed token set until the account can be learnt."""
-    name = slot(state_hash)
-    update = _link_row(table, link).set(f"{name}.status", KEPT)
-    update.set(f"{name}.kept_access", kept.ciphertext).set(f"{name}.kept_key", kept.wrapped_key)
-    return _while_in(update, state_hash, EXCHANGING, KEPT)
-
-
-def flow_done(table: str, link: Link, state_hash: str, new: NewConnection) -> Update:
-    """A burned flow ended well; what it kept meanwhile is erased."""
-    name = slot(state_hash)
-    update = _link_row(table, link).set(f"{name}.status", DONE).set(f"{name}.account", new.account.account_id)
-    update.set(f"{name}.pending", new.confirmation_hash is not None)
-    update.remove(f"{name}.kept_access", f"{name}.kept_key")
-    return _while_in(update, state_hash, EXCHANGING, KEPT)
+_NOT_BEFORE_RETRY = (Cause.DUE, Cause.READ, Cause.HINT, Cause.UNAUTHORIZED)
 
 
 def connected(table: str, new: NewConnection) -> Update:
     """A finished code exchange: a new generation, active, owing nothing to the one before."""
-    account_id = new.account.account_id
-    shard = due_shard(new.provider, new.merchant_id, account_id) if new.due_at is not None else None
-    update = Update(table, _row(new.merchant_id, connection_key(new.provider, account_id)))
-    update.count("generation").count("version").set("status", Status.ACTIVE.value).set(
-        "updated_at", new.connected_at
-    )
+    key = Key(new.merchant_id, new.provider, new.account.account_id)
+    update = connection_row(table, key).count("generation").count("version")
+    update.set("status", Status.ACTIVE.value).set("updated_at", new.connected_at)
     for name, value in _stored(new).items():
         update.set(name, value)
     if not new.account.verified:
@@ -111,11 +78,16 @@ def connected(table: str, new: NewConnection) -> Update:
             (),
             {"unproven": False},
         )
-    return (
-        update.set("unauthorized_count", 0)
-        .set("due_shard", shard)
-        .set("due_at", new.due_at)
-        .remove(*_LEFT_BEHIND)
+    return fall_due(update.set("unauthorized_count", 0), key, new.due_at).remove(*_LEFT_BEHIND)
+
+
+def restored(table: str, new: NewConnection) -> Update:
+    """A finished code exchange, late: unless a later one stands there, or what stands there ended since."""
+    return connected(table, new).when(
+        "attribute_not_exists(#connected_at) OR (#connected_at < :connected_at "
+        "AND (#status IN (:status, :given_up) OR #updated_at < :connected_at))",
+        (),
+        {"given_up": Status.NEEDS_RECONNECT.value},
     )
 
 
@@ -125,7 +97,7 @@ def pending(table: str, new: NewConnection) -> dict[str, Any]:
     `burned_at` stays with it, because a notice that arrives meanwhile must win at the confirmation.
     """
     waiting: dict[str, Plain | None] = {
-        **_row(new.merchant_id, f"{PENDING_PREFIX}{new.confirmation_hash}"),
+        **row_key(new.merchant_id, f"{PENDING_PREFIX}{new.confirmation_hash}"),
         **_stored(new),
         "status": Status.PENDING_CONFIRMATION.value,
         "provider": new.provider,
@@ -138,15 +110,12 @@ def pending(table: str, new: NewConnection) -> dict[str, Any]:
     return {"TableName": table, "Item": attributes(waiting)}
 
 
-def confirmation(table: str, new: NewConnection) -> dict[str, Any]:
-    """Where the one-time code of a waiting connection leads, for a day."""
-    row: dict[str, Plain | None] = {
-        "pk": f"confirmation#{new.confirmation_hash}",
-        "merchant_id": new.merchant_id,
-        "connection": connection_key(new.provider, new.account.account_id),
-        "expires_at": new.connected_at + CONFIRMATION_SECONDS,
+def pending_restored(table: str, new: NewConnection) -> dict[str, Any]:
+    """The same, late: only where it does not wait already."""
+    return pending(table, new) | {
+        "ConditionExpression": "attribute_not_exists(#connection)",
+        "ExpressionAttributeNames": {"#connection": "connection"},
     }
-    return {"TableName": table, "Item": attributes(row)}
 
 
 def has_pointer(new: NewConnection) -> bool:
@@ -157,19 +126,114 @@ def has_pointer(new: NewConnection) -> bool:
 
 def pointer(table: str, new: NewConnection) -> dict[str, Any]:
     """The pointer from a verified account to its merchant, by which notices find connections."""
-    account = f"{POINTER_PREFIX}{connection_key(new.provider, new.account.account_id)}"
-    return {"TableName": table, "Item": attributes(dict(_row(account, new.merchant_id)))}
+    account = pointers_key(new.provider, new.account.account_id)
+    return {"TableName": table, "Item": attributes(dict(row_key(account, new.merchant_id)))}
 
 
-def not_uninstalled(table: str, new: NewConnection) -> dict[str, Any]:
-    """A condition: no uninstall notice for the account came at or after the burn."""
-    return {
-        "TableName": table,
-        "Key": attributes({"pk": f"tombstone#{connection_key(new.provider, new.account.account_id)}"}),
-        "ConditionExpression": "attribute_not_exists(#pk) OR #at < :burned_at",
-        "ExpressionAttributeNames": {"#pk": "pk", "#at": "at"},
-        "ExpressionAttributeValues": {":burned_at": attribute(new.burned_at)},
-    }
+def pointers_key(provider: str, account_id: str) -> str:
+    """Partition key of an account's pointers."""
+    return f"{POINTER_PREFIX}{connection_key(provider, account_id)}"
+
+
+def leased(table: str, order: Order, attempt_id: str, now: int, *, rotates: bool) -> Update:
+    """Somebody may make one token call, and is noted before it; returns the row as it was.
+
+    A process that dies in the call leaves the note behind, and so the connection in doubt. Where the
+    provider never rotates, a lost answer took nothing away, and earlier notes are dropped.
+    """
+    update = connection_row(table, order.key).returning("ALL_OLD").set("attempt_at", now)
+    update.set("lease_owner", attempt_id).set("lease_until", now + LEASE_SECONDS)
+    while_active(update, order.seen).when("attribute_exists(#refresh)", ("refresh",), {})
+    update.at_most("lease_until", now)
+    if rotates:
+        update.append("attempts", attempt_id).at_most("attempt_at", now - DOUBT_SECONDS)
+    else:
+        update.set("attempts", (attempt_id,))
+    if order.cause in _NOT_BEFORE_RETRY:
+        update.at_most("retry_at", now)
+    if order.cause is Cause.DUE:
+        update.when("#due_at <= :soon", ("due_at",), {"soon": now + EARLY_SECONDS})
+    if order.cause is Cause.UNAUTHORIZED:
+        update.at_most("issued_at", now - REPORT_SECONDS)
+    return update
+
+
+def refreshed(table: str, refreshed: Refreshed, now: int) -> Update:
+    """New tokens, written by whoever holds the lease."""
+    update = while_active(_fresh(table, refreshed, now), refreshed.seen)
+    return _while_leased(update, refreshed.attempt_id)
+
+
+def recovered(table: str, refreshed: Refreshed, now: int) -> Update:
+    """New tokens that came late: while their attempt is noted, and nobody else is at it.
+
+    A connection that was given up for this doubt alone is active again.
+    """
+    update = while_seen(_fresh(table, refreshed, now), refreshed.seen).set("status", Status.ACTIVE.value)
+    given_up = {"given_up": Status.NEEDS_RECONNECT.value, "doubt": Reason.LOST_ROTATION.value}
+    return (
+        update.when(
+            "#status = :status OR (#status = :given_up AND #last_error = :doubt)",
+            ("status", "last_error"),
+            given_up,
+        )
+        .when("contains(#attempts, :written_by)", ("attempts",), {})
+        .when(
+            "attribute_not_exists(#lease_until) OR #lease_until <= :now OR #lease_owner = :written_by",
+            LEASE,
+            {"now": now},
+        )
+    )
+
+
+def put_off(table: str, leased: Leased, setback: Setback, now: int) -> Update:
+    """A token call failed, and the grant may well live: come again at `retry_at`."""
+    noted = (leased.attempts if setback.in_doubt else leased.attempts[:-1])[-KEPT_ATTEMPTS:]
+    update = connection_row(table, leased.key).set("retry_at", setback.retry_at).count("failures")
+    update.set("last_error", setback.reason.value).set("updated_at", now).remove(*LEASE)
+    update.begin("failing_since", now)
+    update.set("attempts", noted or None)
+    if not setback.in_doubt:
+        # An earlier doubt was waited for before this lease was given; `retry_at` alone counts from here.
+        update.remove("attempt_at")
+    fall_due(update, leased.key, setback.retry_at)
+    return _while_leased(while_active(update, leased.seen), leased.attempt_id)
+
+
+def lost(table: str, leased: Leased, reason: Reason, now: int) -> Update:
+    """The grant is lost. In doubt the notes stay, because the answer may yet come by the recovery queue."""
+    update = give_up(connection_row(table, leased.key), reason.value, now)
+    if not leased.in_doubt:
+        update.remove(*ATTEMPTS)
+    update.when(
+        or_again("#status = :active AND #lease_owner = :attempt", "last_error"),
+        ("lease_owner",),
+        {"active": Status.ACTIVE.value, "attempt": leased.attempt_id},
+    )
+    return while_seen(update, leased.seen)
+
+
+def _fresh(table: str, refreshed: Refreshed, now: int) -> Update:
+    fresh, key = refreshed.fresh, refreshed.key
+    update = connection_row(table, key)
+    if fresh.refresh is not None and fresh.previous_until is not None:
+        update.copy("refresh", to="previous_refresh").copy("refresh_key", to="previous_refresh_key")
+        update.set("previous_until", fresh.previous_until)
+    else:
+        update.remove(*PREVIOUS)
+    update.set("access", fresh.access.ciphertext).set("access_key", fresh.access.wrapped_key)
+    if fresh.refresh is not None:
+        update.set("refresh", fresh.refresh.ciphertext).set("refresh_key", fresh.refresh.wrapped_key)
+    if fresh.scopes is not None:
+        update.set("scopes", fresh.scopes)
+    update.set("expires_at", fresh.expires_at).set("refresh_expires_at", fresh.refresh_expires_at)
+    update.set("details", dict(fresh.details)).set("issued_at", fresh.issued_at).set("updated_at", now)
+    update.count("version").set("written_by", refreshed.attempt_id).set("unauthorized_count", 0)
+    return fall_due(update, key, fresh.due_at).remove(*UNDER_WAY, "unauthorized_at", "last_error")
+
+
+def _while_leased(update: Update, attempt_id: str) -> Update:
+    return update.when("#lease_owner = :attempt", ("lease_owner",), {"attempt": attempt_id})
 
 
 def _stored(new: NewConnection) -> dict[str, Plain | None]:
@@ -182,21 +246,8 @@ def _stored(new: NewConnection) -> dict[str, Plain | None]:
         "scopes": tokens.scopes,
         "expires_at": tokens.expires_at,
         "refresh_expires_at": tokens.refresh_expires_at,
+        "issued_at": new.connected_at,
         "connected_at": new.connected_at,
         "account_verified": new.account.verified,
         "details": dict(tokens.details),
     }
-
-
-def _row(merchant_id: str, connection: str) -> Mapping[str, str]:
-    return {"merchant_id": merchant_id, "connection": connection}
-
-
-def _link_row(table: str, link: Link) -> Update:
-    return Update(table, {"pk": f"link#{link.merchant_id}#{link.jti}"})
-
-
-def _while_in(update: Update, state_hash: str, *statuses: str) -> Update:
-    names = {f"in_{status}": status for status in statuses}
-    condition = f"#{slot(state_hash)}.#status IN ({', '.join(':' + name for name in names)})"
-    return update.when(condition, (f"{slot(state_hash)}.status",), names)

@@ -25,7 +25,10 @@ class Account(NamedTuple):
 
 
 class Connection(NamedTuple):
-    """A connection as readers see it: no token in it. Times are epoch seconds."""
+    """A connection as readers see it: no token in it. Times are epoch seconds.
+
+    `issued_at` is when its current tokens were issued; None in rows of an earlier release.
+    """
 
     merchant_id: str
     provider: str
@@ -40,6 +43,7 @@ class Connection(NamedTuple):
     account_verified: bool
     last_error: str | None
     details: Mapping[str, str]
+    issued_at: int | None = None
 
 
 class ReadableConnection(NamedTuple):

@@ -59,14 +59,27 @@ class Reason(StrEnum):
     ACCOUNT_MISMATCH = "account_mismatch"
     IDENTITY_UNAVAILABLE = "identity_unavailable"
     UNINSTALLED_MEANWHILE = "uninstalled_meanwhile"
+    # the provider's uninstall notice
+    NOTICE_FORGED = "notice_forged"
+    NOTICE_TIME = "notice_time"
+    NOTICE_MALFORMED = "notice_malformed"
+    NOTICE_TOO_LARGE = "notice_too_large"
+    # keeping the token alive
+    LOST_ROTATION = "lost_rotation"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a reason word
+    REFRESH_IN_DOUBT = "refresh_in_doubt"
+    REFRESH_BUSY = "refresh_busy"
+    REFRESH_PUT_OFF = "refresh_put_off"
     # our own side
     SECRET_UNAVAILABLE = "secret_unavailable"  # noqa: S105 - a reason word
     SEALING_UNAVAILABLE = "sealing_unavailable"
+    KEY_DENIED = "key_denied"
     STORAGE_UNAVAILABLE = "storage_unavailable"
     STORE_DELAYED = "store_delayed"
     TOKEN_LOST = "token_lost"  # noqa: S105 - a reason word
     TOKEN_UNREADABLE = "token_unreadable"  # noqa: S105 - a reason word
     OUT_OF_TIME = "out_of_time"
+    MESSAGE_MALFORMED = "message_malformed"
     INTERNAL = "internal"
     # a service reading
     CONNECTION_NOT_FOUND = "connection_not_found"
@@ -89,6 +102,9 @@ STATUS: dict[Reason, int] = {
     Reason.CROSS_SITE: _FORBIDDEN,
     Reason.ORIGIN_UNKNOWN: _FORBIDDEN,
     Reason.ACCOUNT_MISMATCH: _FORBIDDEN,
+    Reason.NOTICE_FORGED: 401,
+    Reason.NOTICE_TIME: 401,
+    Reason.NOTICE_TOO_LARGE: 413,
     Reason.PROVIDER_UNKNOWN: 404,
     Reason.CONNECTION_NOT_FOUND: 404,
     Reason.METHOD_NOT_ALLOWED: 405,
@@ -96,6 +112,11 @@ STATUS: dict[Reason, int] = {
     Reason.UNINSTALLED_MEANWHILE: 409,
     Reason.CONNECTION_NOT_ACTIVE: 409,
     Reason.TOKEN_EXPIRED: 409,
+    Reason.LOST_ROTATION: 409,
+    Reason.TOKEN_REFUSED: 409,
+    Reason.REFRESH_IN_DOUBT: 503,
+    Reason.REFRESH_BUSY: 503,
+    Reason.REFRESH_PUT_OFF: 503,
     Reason.PROVIDER_ERROR: 502,
     Reason.PROVIDER_ANSWER_INVALID: 502,
     Reason.ACCOUNT_MISSING: 502,
@@ -104,10 +125,12 @@ STATUS: dict[Reason, int] = {
     Reason.IDENTITY_UNAVAILABLE: 503,
     Reason.SECRET_UNAVAILABLE: 503,
     Reason.SEALING_UNAVAILABLE: 503,
+    Reason.KEY_DENIED: 503,
     Reason.STORAGE_UNAVAILABLE: 503,
     Reason.OUT_OF_TIME: 503,
     Reason.STORE_DELAYED: 202,
     Reason.PROVIDER_MISCONFIGURED: 500,
+    Reason.MESSAGE_MALFORMED: 500,
     Reason.TOKEN_LOST: 500,
     Reason.TOKEN_UNREADABLE: 500,
     Reason.INTERNAL: 500,
@@ -121,8 +144,15 @@ ALARMS: dict[Reason, str] = {
     Reason.ACCOUNT_MISSING: "TokenKept",
     Reason.ACCOUNT_MISMATCH: "TokenDiscarded",
     Reason.UNINSTALLED_MEANWHILE: "TokenDiscarded",
+    Reason.LOST_ROTATION: "LostRotation",
+    Reason.REFRESH_IN_DOUBT: "RefreshInDoubt",
+    Reason.PROVIDER_MISCONFIGURED: "ProviderMisconfigured",
+    Reason.KEY_DENIED: "KeyDenied",
+    Reason.TOKEN_UNREADABLE: "TokenUnreadable",
+    Reason.NOTICE_FORGED: "NoticeRefused",
+    Reason.NOTICE_TIME: "NoticeRefused",
 }
-"""The metric of each reason after which a token set may be missing where it belongs."""
+"""The metric of each reason that somebody has to hear of."""
 
 
 class Failure(Exception):  # noqa: N818 - a failure is an answer here, not a defect

@@ -91,15 +91,15 @@ class Sealer(Protocol):
     """Envelope encryption (AES-256-GCM under KMS data keys)."""
 
     def prepare(self, merchant_id: str, provider: str) -> SealingKeys:
-        """Fetch both data keys. Raises `Failure(SEALING_UNAVAILABLE)`."""
+        """Fetch both data keys. Raises `Failure(SEALING_UNAVAILABLE)`, or KEY_DENIED when KMS refuses."""
         ...
 
     def open(self, sealed: SealedField, merchant_id: str, provider: str, account_id: str, field: str) -> str:
         """Open a sealed field.
 
         Raises:
-            Failure: SEALING_UNAVAILABLE when KMS cannot be asked, TOKEN_UNREADABLE when the field
-                was altered, moved here from elsewhere, or its key is gone.
+            Failure: SEALING_UNAVAILABLE when KMS cannot be asked, KEY_DENIED when it refuses,
+                TOKEN_UNREADABLE when the field was altered, moved here from elsewhere, or its key is gone.
         """
         ...
 

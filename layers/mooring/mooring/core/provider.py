@@ -5,7 +5,16 @@ The field names are those of the compiled JSON, which `providers.compiler` write
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, NamedTuple
+
+
+class Probe(Enum):
+    """What a provider says of an access token: it takes it, it refuses it (401), or nobody can tell."""
+
+    LIVE = "live"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
 
 
 class Authorize(NamedTuple):
@@ -128,7 +137,10 @@ class Uninstall(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """One enabled provider: its descriptor joined with the operator's client id and scopes."""
+    """One enabled provider: its descriptor joined with the operator's settings.
+
+    `refresh_policy` is `eager` (tokens are renewed before they expire) or `on_read` (when one is read).
+    """
 
     id: str
     name: str
@@ -147,6 +159,7 @@ class Provider(NamedTuple):
     api: Api
     hosts: tuple[str, ...]
     local: bool
+    refresh_policy: str
 
 
 def provider_from_compiled(data: Mapping[str, Any]) -> Provider:
@@ -169,6 +182,7 @@ def provider_from_compiled(data: Mapping[str, Any]) -> Provider:
         api=_api(data["api"]),
         hosts=tuple(data["hosts"]),
         local=data["local"],
+        refresh_policy=data["refresh_policy"],
     )
 
 

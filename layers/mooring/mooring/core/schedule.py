@@ -1,30 +1,73 @@
-"""When a connection falls due for its refresh."""
+"""When a connection falls due: for its refresh, or for a probe where there is nothing to refresh."""
 
 from hashlib import sha256
 
+from mooring.core.provider import Provider
+
 EARLY_SECONDS = 900
+SHORT_SECONDS = 180
+"""Tokens that live shorter than this are kept fresh by those who read them."""
+PROBE_EVERY_SECONDS = 21_600
 SHARDS = 8
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 15, 180
+_DAY = 86_400
 
 
-def due_at(now: int, expires_at: int | None, has_refresh_token: bool, jitter: float) -> int | None:
-    """Epoch seconds at which the refresh is due, or None when nothing is to be refreshed.
+def due_at(
+    now: int,
+    provider: Provider,
+    *,
+    expires_at: int | None,
+    refresh_expires_at: int | None,
+    refreshable: bool,
+    jitter: float,
+) -> int | None:
+    """When to look after a connection whose tokens were issued just now; None means never.
 
-    That is the expiry, less fifteen minutes or a third of the lifetime (whichever is shorter),
-    less up to a tenth of the lifetime so that connections made together do not fall due together.
+    A token is refreshed fifteen minutes or a third of its lifetime before its end, whichever is
+    shorter, less up to a tenth of the lifetime so that connections made together do not fall due
+    together. Where readers do that (policy `on_read`, or a lifetime under three minutes), and where
+    a token has no end, only the grant is kept alive: after two thirds of the time for which a refresh
+    token may lie unused. Without a refresh token the provider's probe is due every six hours, if it
+    has one.
 
     Args:
         now: epoch seconds.
+        provider: whose connection.
         expires_at: epoch seconds, or None for a token without an end.
-        has_refresh_token: whether there is anything to refresh with.
+        refresh_expires_at: epoch seconds at which the refresh token dies, or None.
+        refreshable: whether there is a refresh token.
         jitter: a number from 0 to 1.
     """
-    if expires_at is None or not has_refresh_token:
-        return None
-    lifetime = max(0, expires_at - now)
-    return int(expires_at - min(EARLY_SECONDS, lifetime / 3) - jitter * lifetime / 10)
+    if not refreshable or provider.refresh is None:
+        return now + int(PROBE_EVERY_SECONDS * (1 - jitter / 4)) if provider.probe else None
+    times = [_keep_alive(now, refresh_expires_at, provider.refresh.idle_days, jitter)]
+    if expires_at is not None and provider.refresh_policy == "eager" and expires_at - now >= SHORT_SECONDS:
+        lifetime = expires_at - now
+        times.append(int(expires_at - min(EARLY_SECONDS, lifetime / 3) - jitter * lifetime / 10))
+    return min((time for time in times if time is not None), default=None)
+
+
+def _keep_alive(now: int, refresh_expires_at: int | None, idle_days: int | None, jitter: float) -> int | None:
+    lives = [] if idle_days is None else [idle_days * _DAY]
+    if refresh_expires_at is not None and refresh_expires_at > now:
+        # An end that has passed was none: the provider has refreshed it all the same.
+        lives.append(refresh_expires_at - now)
+    return now + int(min(lives) * (2 / 3 - jitter / 10)) if lives else None
+
+
+def retry_at(now: int, failures: int, jitter: float) -> int:
+    """When to try again after the `failures`th failure in a row: at most four minutes later."""
+    pause = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(failures, 10))
+    return now + int(pause * (1 + jitter / 3))
 
 
 def due_shard(provider: str, merchant_id: str, account_id: str) -> str:
     """The shard of the `due` index in which a connection lies: `provider#n`."""
     digest = sha256(f"{merchant_id}#{account_id}".encode()).digest()
     return f"{provider}#{digest[0] % SHARDS}"
+
+
+def shards(provider: str) -> tuple[str, ...]:
+    """All shards of a provider."""
+    return tuple(f"{provider}#{number}" for number in range(SHARDS))

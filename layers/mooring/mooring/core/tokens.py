@@ -29,6 +29,9 @@ class SealedField(NamedTuple):
     ciphertext: bytes
     wrapped_key: bytes
 
+    def __repr__(self) -> str:
+        return f"SealedField({len(self.ciphertext)} bytes)"
+
 
 class SealedTokens(NamedTuple):
     """A token set as it may be stored or queued: nothing readable in it."""

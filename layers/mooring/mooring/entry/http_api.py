@@ -22,7 +22,11 @@ HEADERS = {
 
 
 class Line(NamedTuple):
-    """What the one log line of an invocation says. None and empty values are left out."""
+    """What the one log line of an invocation says. None and empty values are left out.
+
+    `alarm` names a metric that is counted beside it; `counts` names metrics with their values, in
+    place of the function's own. Counts do not stand in the log.
+    """
 
     outcome: str
     status: int
@@ -35,6 +39,14 @@ class Line(NamedTuple):
     detail: str | None = None
     at: str | None = None
     alarm: str | None = None
+    until: int | None = None
+    counts: tuple[tuple[str, int], ...] = ()
+
+    def fields(self) -> dict[str, Any]:
+        """What the log shows of it."""
+        shown = self._asdict()
+        del shown["counts"]
+        return {name: value for name, value in shown.items() if value not in (None, "")}
 
 
 Emit = Callable[[Line], None]

@@ -87,9 +87,10 @@ def emitter(environ: Mapping[str, str], metric: str) -> Any:
 
     def emit(line: Line) -> None:
         name = "Failed" if line.outcome == "failed" else metric
-        fields = {key: value for key, value in line._asdict().items() if value not in (None, "")}
         level = logging.WARNING if line.outcome == "failed" else logging.INFO
-        _LOGGER.log(level, line.outcome, extra={"mooring": {**fields, **_embedded(namespace, name, line)}})
+        _LOGGER.log(
+            level, line.outcome, extra={"mooring": {**line.fields(), **_embedded(namespace, name, line)}}
+        )
 
     return emit
 

@@ -21,7 +21,11 @@ def quiet_libraries() -> None:
 
 
 class Observability:
-    """Powertools' logger and metrics, fed with `Line`s only: an exception's text never reaches them."""
+    """Powertools' logger and metrics, fed with `Line`s only: an exception's text never reaches them.
+
+    Args:
+        metric: counts lines that tell of no failure and bring no counts of their own.
+    """
 
     def __init__(self, metric: str) -> None:
         quiet_libraries()
@@ -30,23 +34,24 @@ class Observability:
         self.metrics = Metrics()
 
     def wrap(self, handler: Callable[..., Any]) -> Callable[..., Any]:
-        """The handler with Lambda's context on its log line and its metrics flushed at the end."""
-        injected = self.logger.inject_lambda_context(handler, log_event=False, clear_state=True)
-        wrapped: Callable[..., Any] = self.metrics.log_metrics(injected)
+        """The handler with Lambda's context on its log lines."""
+        wrapped: Callable[..., Any] = self.logger.inject_lambda_context(
+            handler, log_event=False, clear_state=True
+        )
         return wrapped
 
     def emit(self, line: Line) -> None:
-        """Write the one line of an invocation; count it by service, and by service with provider."""
+        """Write one line; count it by service, and by service with provider."""
         failed = line.outcome == "failed"
-        fields: dict[str, Any] = {
-            key: value for key, value in line._asdict().items() if value not in (None, "")
-        }
         write = self.logger.warning if failed else self.logger.info
-        write(line.outcome, extra=fields)
-        names = ["Failed" if failed else self._metric]
+        write(line.outcome, extra=line.fields())
+        counts = dict(line.counts or (("Failed" if failed else self._metric, 1),))
         if line.alarm:
-            names.append(line.alarm)
-        for name in names:
-            self.metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
+            counts.setdefault(line.alarm, 1)
+        for name, value in counts.items():
+            unit = MetricUnit.Seconds if name.endswith("Seconds") else MetricUnit.Count
+            self.metrics.add_metric(name=name, unit=unit, value=value)
         if line.provider:
             self.metrics.add_dimensions(service=self.metrics.service, provider=line.provider)
+        # At once: the next line of the same invocation may be of another provider.
+        self.metrics.flush_metrics()

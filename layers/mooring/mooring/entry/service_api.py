@@ -4,48 +4,75 @@ API Gateway has checked the signature and the caller's policy before anything he
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Callable
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 from mooring.core.connection import Connection
 from mooring.core.errors import Failure, Reason
 from mooring.core.names import is_name
 from mooring.core.query import parse_query
-from mooring.entry.http_api import HEADERS, Emit, Event, Line, Response, request_id, where
+from mooring.core.upkeep import Answer, Cause, Key, Order, Seen
+from mooring.entry.http_api import Emit, Event, Line, Response, request_id, where
+from mooring.entry.problems import answered, problem
+from mooring.flows.disconnect import DisconnectPorts, disconnect
 from mooring.flows.read import DEFAULT_MIN_TTL, AccessToken, ReadPorts, list_connections, read_token
+from mooring.flows.renew import RenewPorts, renew
 
 LIST_ROUTE = "GET /merchants/{merchant_id}/connections"
-TOKEN_ROUTE = f"{LIST_ROUTE}/{{provider}}/{{account_id}}/token"
+_CONNECTION = "/merchants/{merchant_id}/connections/{provider}/{account_id}"
+TOKEN_ROUTE = f"GET {_CONNECTION}/token"
+UNAUTHORIZED_ROUTE = f"POST {_CONNECTION}/unauthorized"
+REFRESH_ROUTE = f"POST {_CONNECTION}/refresh"
+DISCONNECT_ROUTE = f"DELETE {_CONNECTION}"
 
-_CHECK = "Check the path and the query against docs/quickstart.md."
-_NEXT = {
-    Reason.CONNECTION_NOT_FOUND: "There never was such a connection. Send the merchant a link to connect.",
-    Reason.CONNECTION_NOT_ACTIVE: "Send the merchant a link to connect again.",
-    Reason.TOKEN_EXPIRED: "The token does not live that long. Ask for a smaller min_ttl, or reconnect.",
-    Reason.REQUEST_MALFORMED: _CHECK,
-    Reason.PARAMETER_REPEATED: _CHECK,
-    Reason.METHOD_NOT_ALLOWED: _CHECK,
-    Reason.TOKEN_UNREADABLE: "The stored token cannot be opened. Tell the operator; a reconnect replaces it.",
-}
-_LATER = "Try again in a few seconds; if it persists, tell the operator of Mooring, with the ref."
+_MAX_BODY_BYTES = 1_024
+_MAX_COUNT = 10**12
 
 
-def answer(event: Event, ports: ReadPorts, known: Callable[[str], bool], emit: Emit) -> Response:
+class ServicePorts(NamedTuple):
+    """What the routes need. `known` tells enabled providers."""
+
+    read: ReadPorts
+    renew: RenewPorts
+    disconnect: DisconnectPorts
+    known: Callable[[str], bool]
+
+
+class Request(NamedTuple):
+    """One signed request. `left` tells the seconds until Lambda ends us."""
+
+    event: Event
+    names: dict[str, str]
+    left: Callable[[], float]
+
+    @property
+    def key(self) -> Key:
+        """The connection that its path names."""
+        return Key(self.names["merchant_id"], self.names["provider"], self.names["account_id"])
+
+
+type Said = tuple[str, dict[str, Any]]
+"""The outcome's word for the log, and the body of the answer."""
+
+
+def answer(event: Event, ports: ServicePorts, emit: Emit, left: Callable[[], float]) -> Response:
     """Answer one signed request; every ending is a response and one log line."""
     ref = token_hex(5)
     given = event.get("pathParameters") or {}
     names = {key: str(given.get(key) or "") for key in ("merchant_id", "provider", "account_id")}
-    provider = names["provider"] if known(names["provider"]) else None  # a metric's dimension: never input
+    provider = names["provider"] if ports.known(names["provider"]) else None  # never input as a dimension
     try:
-        outcome, body = _route(event, names, ports)
-        response = _json(200, body)
+        outcome, body = _route(Request(event, names, left), ports)
+        response = answered(200, body)
         line = _line(outcome, 200, ref, event, names)
     except Failure as failure:
-        response = _problem(failure, ref)
-        line = _line("failed", failure.status, ref, event, names, failure.reason, failure.detail)
+        response = problem(failure, ref)
+        line = _line("failed", response["statusCode"], ref, event, names, failure.reason, failure.detail)
+        line = line._replace(alarm=failure.alarm)
     except Exception as error:  # noqa: BLE001 - the last line of defence; no word of the error's text
-        response = _problem(Failure(Reason.INTERNAL), ref)
+        response = problem(Failure(Reason.INTERNAL), ref)
         line = _line("failed", 500, ref, event, names, Reason.INTERNAL, type(error).__name__)._replace(
             at=where(error)
         )
@@ -53,32 +80,85 @@ def answer(event: Event, ports: ReadPorts, known: Callable[[str], bool], emit: E
     return response
 
 
-def _route(event: Event, names: dict[str, str], ports: ReadPorts) -> tuple[str, dict[str, Any]]:
-    routes: dict[str, Callable[[Event, dict[str, str], ReadPorts], tuple[str, dict[str, Any]]]] = {
+def _route(request: Request, ports: ServicePorts) -> Said:
+    routes: dict[str, Callable[[Request, ServicePorts], Said]] = {
         LIST_ROUTE: _list,
         TOKEN_ROUTE: _token,
+        UNAUTHORIZED_ROUTE: _unauthorized,
+        REFRESH_ROUTE: _refresh,
+        DISCONNECT_ROUTE: _disconnect,
     }
-    key = str(event.get("routeKey"))
+    key = str(request.event.get("routeKey"))
     if key not in routes:
         raise Failure(Reason.METHOD_NOT_ALLOWED)
     # An HTTP API decodes the path before we see it; whatever still differs from its names is refused.
-    if event.get("rawPath") != key.partition(" ")[2].format_map(names):
+    if request.event.get("rawPath") != key.partition(" ")[2].format_map(request.names):
         raise Failure(Reason.REQUEST_MALFORMED, "the path must be written without percent-encoding")
-    return routes[key](event, names, ports)
+    return routes[key](request, ports)
 
 
-def _list(_event: Event, names: dict[str, str], ports: ReadPorts) -> tuple[str, dict[str, Any]]:
-    connections = list_connections(names["merchant_id"], ports)
+def _list(request: Request, ports: ServicePorts) -> Said:
+    connections = list_connections(request.names["merchant_id"], ports.read)
     return "listed", {"connections": [_connection(connection) for connection in connections], "next": None}
 
 
-def _token(event: Event, names: dict[str, str], ports: ReadPorts) -> tuple[str, dict[str, Any]]:
-    asked = parse_query(str(event.get("rawQueryString") or "")).one("min_ttl")
+def _token(request: Request, ports: ServicePorts) -> Said:
+    asked = parse_query(str(request.event.get("rawQueryString") or "")).one("min_ttl")
     if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 6):
-        raise Failure(Reason.REQUEST_MALFORMED, "min_ttl must be whole seconds")
+        raise Failure(Reason.REQUEST_MALFORMED, "the min_ttl must be whole seconds")
     min_ttl = DEFAULT_MIN_TTL if asked is None else int(asked)
-    token = read_token(names["merchant_id"], names["provider"], names["account_id"], min_ttl, ports)
-    return "read", _access_token(token)
+    return "read", _access_token(read_token(request.key, min_ttl, ports.read, request.left))
+
+
+def _unauthorized(request: Request, ports: ServicePorts) -> Said:
+    found = _body(request.event)
+    seen = Seen(_count(found, "generation"), _count(found, "version"))
+    answer, connection = renew(Order(request.key, seen, Cause.UNAUTHORIZED), ports.renew)
+    return "reported", _renewed(answer, connection)
+
+
+def _refresh(request: Request, ports: ServicePorts) -> Said:
+    answer, connection = renew(Order(request.key, None, Cause.ASKED), ports.renew)
+    return answer.word, _renewed(answer, connection)  # which may be that there was nothing to do
+
+
+def _disconnect(request: Request, ports: ServicePorts) -> Said:
+    disconnect(request.key, ports.disconnect)
+    return "disconnected", {"status": "disconnected"}
+
+
+def _body(event: Event) -> dict[str, Any]:
+    text = str(event.get("body") or "")
+    try:
+        if event.get("isBase64Encoded"):
+            text = b64decode(text, validate=True).decode()
+        found = json.loads(text) if len(text) <= _MAX_BODY_BYTES else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Failure(
+            Reason.REQUEST_MALFORMED, 'the body must be JSON such as {"generation": 1, "version": 3}'
+        )
+    return found
+
+
+def _count(body: dict[str, Any], name: str) -> int:
+    value = body.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _MAX_COUNT:
+        raise Failure(
+            Reason.REQUEST_MALFORMED, f"the {name} must be the whole number that came with the token"
+        )
+    return value
+
+
+def _renewed(answer: Answer, connection: Connection) -> dict[str, Any]:
+    return {
+        "outcome": answer.word,
+        "status": connection.status.value,
+        "generation": connection.generation,
+        "version": connection.version,
+        "expires_at": connection.expires_at,
+    }
 
 
 def _connection(connection: Connection) -> dict[str, Any]:
@@ -102,7 +182,7 @@ def _connection(connection: Connection) -> dict[str, Any]:
 
 def _access_token(token: AccessToken) -> dict[str, Any]:
     connection = token.connection
-    return {
+    body: dict[str, Any] = {
         "access_token": token.access_token,
         "token_type": "Bearer",
         "scopes": list(connection.scopes),
@@ -110,29 +190,7 @@ def _access_token(token: AccessToken) -> dict[str, Any]:
         "generation": connection.generation,
         "version": connection.version,
     }
-
-
-def _json(status: int, body: dict[str, Any], kind: str = "application/json") -> Response:
-    return {"statusCode": status, "headers": {**HEADERS, "content-type": kind}, "body": json.dumps(body)}
-
-
-def _problem(failure: Failure, ref: str) -> Response:
-    """RFC 9457 problem details: `reason` is the word in the log, `ref` finds the line."""
-    body = {
-        "type": "about:blank",
-        "title": failure.reason.value.replace("_", " "),
-        "status": failure.status,
-        "detail": " ".join(
-            part for part in (_sentence(failure.detail), _NEXT.get(failure.reason, _LATER)) if part
-        ),
-        "reason": failure.reason.value,
-        "ref": ref,
-    }
-    return _json(failure.status, body, "application/problem+json")
-
-
-def _sentence(detail: str) -> str:
-    return f"{detail[0].upper()}{detail[1:]}." if detail else ""
+    return body | ({"warning": token.warning.value} if token.warning else {})
 
 
 def _line(

@@ -17,6 +17,9 @@ class Settings(NamedTuple):
     flows_table: str = ""
     token_key_id: str = ""
     recovery_queue_url: str = ""
+    refresh_queue_url: str = ""
+    refresh_function: str = ""
+    queue_limit: str = ""
 
 
 _MEANING = {
@@ -26,6 +29,9 @@ _MEANING = {
     "flows_table": "the name of the flows table",
     "token_key_id": "the ARN of the KMS key for data keys",
     "recovery_queue_url": "the URL of the recovery queue",
+    "refresh_queue_url": "the URL of the refresh queue",
+    "refresh_function": "the name of the refresh function",
+    "queue_limit": "how many messages the workers drain in two minutes, a whole number from 1",
 }
 
 
@@ -48,4 +54,7 @@ def settings_from(environ: Mapping[str, str], *needed: str) -> Settings:
         values[field] = value
     if values["base_url"].endswith("/") or "://" not in values["base_url"]:
         raise SettingsError(f"MOORING_BASE_URL must hold {_MEANING['base_url']}")
+    limit = values.get("queue_limit", "1")
+    if not (limit.isascii() and limit.isdigit() and int(limit) > 0):
+        raise SettingsError(f"MOORING_QUEUE_LIMIT must hold {_MEANING['queue_limit']}")
     return Settings(**values)

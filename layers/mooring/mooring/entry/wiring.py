@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from mooring.adapters.aws import Aws
     from mooring.adapters.sealing import EnvelopeSealer
     from mooring.core.errors import Failure
+    from mooring.entry.hooks import Hook
     from mooring.entry.pages import Pages
+    from mooring.entry.service_api import ServicePorts
+    from mooring.entry.worker import Doors
     from mooring.flows.callback import CallbackPorts
-    from mooring.flows.read import ReadPorts
+    from mooring.flows.recover import RecoverPorts
+    from mooring.flows.sweep import SweepPorts
+    from mooring.flows.uninstall import UninstallPorts
+    from mooring.flows.work import WorkPorts
 
 _CATALOG = Catalog(f"{__file__.rpartition('/entry/')[0]}/compiled")
 _STATE_BYTES = 32
+_ATTEMPT_BYTES = 12
 
 
 def authorize_ports() -> AuthorizePorts:
@@ -74,15 +81,143 @@ def callback_ports() -> "CallbackPorts":
     )
 
 
-def read_ports() -> "ReadPorts":
+def service_ports() -> "ServicePorts":
     """The ports of the services' routes."""
     from mooring.adapters.dynamodb_connections import DynamoConnections
+    from mooring.adapters.dynamodb_endings import DynamoEndings
+    from mooring.adapters.refresher import LambdaRefresher
+    from mooring.entry.service_api import ServicePorts
+    from mooring.flows.disconnect import DisconnectPorts
     from mooring.flows.read import ReadPorts
+    from mooring.flows.renew import RenewPorts
 
-    settings = settings_from(os.environ, "connections_table", "token_key_id")
+    settings = settings_from(os.environ, "connections_table", "token_key_id", "refresh_function")
     aws = _aws()
     connections = DynamoConnections(aws.dynamodb(), settings.connections_table)
-    return ReadPorts(connections=connections, sealer=_sealer(aws, settings), clock=time.time)
+    refresher = LambdaRefresher(aws.lambda_(), settings.refresh_function)
+    return ServicePorts(
+        read=ReadPorts(connections, _sealer(aws, settings), refresher, _refreshes, time.time, time.sleep),
+        renew=RenewPorts(connections, refresher),
+        disconnect=DisconnectPorts(DynamoEndings(aws.dynamodb(), settings.connections_table), time.time),
+        known=enabled,
+    )
+
+
+def refresh_doors() -> "Doors":
+    """What the refresh function works with."""
+    from mooring.adapters import sqs, work_messages
+    from mooring.entry.worker import Doors
+    from mooring.flows.recover import recover
+    from mooring.flows.work import keep, work
+
+    needed = ("connections_table", "flows_table", "token_key_id", "refresh_queue_url", "recovery_queue_url")
+    settings = settings_from(os.environ, *needed)
+    ports, recovering = _work_ports(_aws(), settings)
+    recovery_queue = settings.recovery_queue_url.rpartition("/")[2]
+    return Doors(
+        known=enabled,
+        is_recovery=lambda arn: arn.rpartition(":")[2] == recovery_queue,
+        parse=work_messages.parse,
+        work=lambda item, left: work(item, ports, left),
+        recover=lambda body: [recover(sqs.parse(body), recovering)],
+        parse_order=work_messages.parse_order,
+        keep=lambda order, left: keep(order, ports, left),
+        answer_of=work_messages.answer_of,
+    )
+
+
+def _work_ports(aws: "Aws", settings: Settings) -> "tuple[WorkPorts, RecoverPorts]":
+    import random
+
+    from mooring.adapters.dynamodb_circuits import DynamoCircuits
+    from mooring.adapters.dynamodb_endings import DynamoEndings
+    from mooring.adapters.dynamodb_leases import DynamoLeases
+    from mooring.adapters.dynamodb_recoveries import DynamoRecoveries
+    from mooring.adapters.http import OutboundHttp
+    from mooring.adapters.sqs import SqsRecoveryQueue
+    from mooring.adapters.ssm import ParameterSecrets
+    from mooring.adapters.work_queue import SqsWorkQueue
+    from mooring.flows.probe import ProbePorts
+    from mooring.flows.recover import RecoverPorts
+    from mooring.flows.refresh import RefreshPorts
+    from mooring.flows.work import WorkPorts
+    from mooring.providers.oauth2 import OAuth2
+
+    jitter, once, sealer = random.SystemRandom().random, aws.dynamodb(attempts=1), _sealer(aws, settings)
+    leases, server = DynamoLeases(once, settings.connections_table), OAuth2(OutboundHttp())
+    refresh = RefreshPorts(
+        provider=_CATALOG.get,
+        leases=leases,
+        sealer=sealer,
+        secrets=ParameterSecrets(aws.ssm(), settings.stage, time.time, jitter),
+        server=server,
+        recovery=SqsRecoveryQueue(aws.sqs(), settings.recovery_queue_url),
+        circuits=DynamoCircuits(aws.dynamodb(), settings.flows_table),
+        clock=time.time,
+        jitter=jitter,
+        attempt_id=lambda: token_urlsafe(_ATTEMPT_BYTES),
+    )
+    endings = DynamoEndings(aws.dynamodb(), settings.connections_table, settings.flows_table)
+    queue = SqsWorkQueue(aws.sqs(), settings.refresh_queue_url)
+    probe = ProbePorts(_CATALOG.get, endings, sealer, server, queue, time.time, jitter)
+    recoveries = DynamoRecoveries(once, settings.connections_table, settings.flows_table)
+    return WorkPorts(refresh, probe), RecoverPorts(leases, recoveries, time.time)
+
+
+def sweep_ports() -> "tuple[SweepPorts, int]":
+    """The ports of `sweep`, and how many messages the workers drain in two minutes."""
+    from mooring.adapters.dynamodb_circuits import DynamoCircuits
+    from mooring.adapters.dynamodb_due import DynamoDueIndex
+    from mooring.adapters.dynamodb_flows import DynamoFlows
+    from mooring.adapters.work_queue import SqsWorkQueue
+    from mooring.flows.sweep import SweepPorts
+
+    needed = ("connections_table", "flows_table", "refresh_queue_url", "queue_limit")
+    settings = settings_from(os.environ, *needed)
+    aws = _aws()
+    ports = SweepPorts(
+        due=DynamoDueIndex(aws.dynamodb(), settings.connections_table),
+        flows=DynamoFlows(aws.dynamodb(), settings.flows_table),
+        circuits=DynamoCircuits(aws.dynamodb(), settings.flows_table),
+        work=SqsWorkQueue(aws.sqs(), settings.refresh_queue_url),
+        queued={},
+        clock=time.time,
+    )
+    return ports, int(settings.queue_limit)
+
+
+def uninstall_ports() -> "UninstallPorts":
+    """The ports of `uninstall`: no key of tokens among them."""
+    import random
+
+    from mooring.adapters.dynamodb_endings import DynamoEndings
+    from mooring.adapters.ssm import ParameterSecrets
+    from mooring.adapters.work_queue import SqsWorkQueue
+    from mooring.flows.uninstall import UninstallPorts
+    from mooring.providers.notices import read_notice
+
+    settings = settings_from(os.environ, "connections_table", "flows_table", "refresh_queue_url")
+    aws = _aws()
+    return UninstallPorts(
+        provider=_CATALOG.get,
+        read=read_notice,
+        secrets=ParameterSecrets(aws.ssm(), settings.stage, time.time, random.SystemRandom().random),
+        endings=DynamoEndings(aws.dynamodb(), settings.connections_table, settings.flows_table),
+        work=SqsWorkQueue(aws.sqs(), settings.refresh_queue_url),
+        clock=time.time,
+    )
+
+
+def hook(prefix: str, emit: Emit) -> "Hook":
+    """How a webhook route answers."""
+    from mooring.entry.hooks import Hook
+
+    return Hook(prefix, enabled, emit, _welcome)
+
+
+def providers() -> tuple[str, ...]:
+    """Ids of the enabled providers."""
+    return tuple(_CATALOG.settings().providers)
 
 
 def light_browser(prefix: str, metric: str) -> Browser:
@@ -101,6 +236,10 @@ def browser(prefix: str, emit: Emit) -> Browser:
 def enabled(provider: str) -> bool:
     """Whether `provider` is enabled here."""
     return provider in _CATALOG.settings().providers
+
+
+def _refreshes(provider: str) -> bool:
+    return enabled(provider) and _CATALOG.get(provider).refresh is not None
 
 
 def _welcome(headers: Mapping[str, str]) -> bool:

@@ -231,7 +231,12 @@ def _store(
                 connected_at=attempt.now,
                 burned_at=burn.burned_at,
                 due_at=due_at(
-                    attempt.now, tokens.expires_at, tokens.refresh_token is not None, ports.jitter()
+                    attempt.now,
+                    attempt.provider,
+                    expires_at=tokens.expires_at,
+                    refresh_expires_at=tokens.refresh_expires_at,
+                    refreshable=tokens.refresh_token is not None,
+                    jitter=ports.jitter(),
                 ),
                 confirmation_hash=confirmation_hash(code) if code else None,
             )

@@ -1,30 +1,47 @@
 """What a service reads: a merchant's connections, and a token that is still good for a while."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from mooring.core.connection import Connection, Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.names import is_name, is_provider_id
 from mooring.core.ports import Connections, Sealer
+from mooring.core.tokens import SealedField
+from mooring.core.upkeep import Answer, Cause, Key, Order, Seen
+from mooring.core.upkeep_ports import Refresher
 
 DEFAULT_MIN_TTL = 60
 MAX_MIN_TTL = 3_600
+REFRESH_SECONDS = 22
+"""Asking for a refresh may take so long; with less time left, the token is given as it is."""
+WAIT_SECONDS = 13
+"""One token call and its write take no longer; whoever holds the lease then has failed or died."""
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 2.0
+_MARGIN_SECONDS = 3
 
 
 class ReadPorts(NamedTuple):
-    """What reading needs."""
+    """What reading needs. `refreshes` tells whether a provider's tokens can be refreshed at all."""
 
     connections: Connections
     sealer: Sealer
+    refresher: Refresher
+    refreshes: Callable[[str], bool]
     clock: Callable[[], float]
+    sleep: Callable[[float], None]
 
 
 class AccessToken(NamedTuple):
-    """A valid access token; `expires_at` in epoch seconds, None when it has no known end."""
+    """A valid access token; `expires_at` in epoch seconds, None when it has no known end.
+
+    `warning` is the reason why it was not refreshed although it should have been.
+    """
 
     access_token: str
     connection: Connection
+    warning: Reason | None = None
 
     def __repr__(self) -> str:
         return f"AccessToken({self.connection.provider}#{self.connection.account_id})"
@@ -41,32 +58,82 @@ def list_connections(merchant_id: str, ports: ReadPorts) -> list[Connection]:
     return ports.connections.list(merchant_id)
 
 
-def read_token(
-    merchant_id: str, provider: str, account_id: str, min_ttl: int, ports: ReadPorts
-) -> AccessToken:
-    """A valid access token of one connection.
+def read_token(key: Key, min_ttl: int, ports: ReadPorts, left: Callable[[], float]) -> AccessToken:
+    """A valid access token of one connection, refreshed first when it does not live long enough.
 
     Args:
-        merchant_id: whose connection.
-        provider: provider id.
-        account_id: the account at the provider.
-        min_ttl: seconds for which the token must still be valid; clamped to 0 .. 3,600.
+        key: which connection.
+        min_ttl: seconds for which the token must still be valid; clamped to 0 .. 3,600, and to half
+            of the token's lifetime, so that no reader asks for more than a new token could give.
         ports: the outside world.
+        left: tells the seconds until Lambda ends us.
 
     Raises:
         Failure: CONNECTION_NOT_FOUND, CONNECTION_NOT_ACTIVE, TOKEN_EXPIRED, TOKEN_UNREADABLE, or
-            one of the *_UNAVAILABLE reasons.
+            one of the *_UNAVAILABLE reasons; of a dead token that could not be refreshed, why.
     """
-    if not (is_name(merchant_id) and is_provider_id(provider) and is_name(account_id)):
-        raise Failure(Reason.CONNECTION_NOT_FOUND)
-    found = ports.connections.read(merchant_id, provider, account_id)
-    if found is None:
-        raise Failure(Reason.CONNECTION_NOT_FOUND)
-    connection = found.connection
-    if connection.status is not Status.ACTIVE or found.access is None:
-        raise Failure(Reason.CONNECTION_NOT_ACTIVE, f"its status is {connection.status.value}")
-    ttl = max(0, min(min_ttl, MAX_MIN_TTL))
-    if connection.expires_at is not None and connection.expires_at <= int(ports.clock()) + ttl:
+    connection, access = _active(key, ports)
+    if not _ends_within(connection, min_ttl, ports):
+        return _open(key, connection, access, None, ports)
+    if not ports.refreshes(key.provider):
         raise Failure(Reason.TOKEN_EXPIRED)
-    token = ports.sealer.open(found.access, merchant_id, provider, account_id, "access")
-    return AccessToken(token, connection)
+    reason = _refresh(key, connection, ports, left)
+    connection, access = _active(key, ports)
+    if not _ends_within(connection, min_ttl, ports):
+        return _open(key, connection, access, None, ports)
+    if _ends_within(connection, 0, ports):
+        raise Failure(reason or Reason.TOKEN_EXPIRED)
+    return _open(key, connection, access, reason or Reason.TOKEN_EXPIRED, ports)
+
+
+def _active(key: Key, ports: ReadPorts) -> tuple[Connection, SealedField]:
+    if not (is_name(key.merchant_id) and is_provider_id(key.provider) and is_name(key.account_id)):
+        raise Failure(Reason.CONNECTION_NOT_FOUND)
+    row = ports.connections.read(*key)
+    if row is None:
+        raise Failure(Reason.CONNECTION_NOT_FOUND)
+    if row.connection.status is not Status.ACTIVE or row.access is None:
+        raise Failure(Reason.CONNECTION_NOT_ACTIVE, f"its status is {row.connection.status.value}")
+    return row.connection, row.access
+
+
+def _ends_within(connection: Connection, seconds: int, ports: ReadPorts) -> bool:
+    if connection.expires_at is None:
+        return False
+    ttl = max(0, min(seconds, MAX_MIN_TTL))
+    if connection.issued_at is not None:
+        ttl = min(ttl, max(0, connection.expires_at - connection.issued_at) // 2)
+    return connection.expires_at <= int(ports.clock()) + ttl
+
+
+def _refresh(key: Key, connection: Connection, ports: ReadPorts, left: Callable[[], float]) -> Reason | None:
+    """Have it refreshed, or wait for whoever does so already; why it did not happen, or None."""
+    if left() < REFRESH_SECONDS + _MARGIN_SECONDS:
+        return Reason.OUT_OF_TIME
+    seen = Seen(connection.generation, connection.version)
+    try:
+        answer = ports.refresher.refresh(Order(key, seen, Cause.READ))
+    except Failure as failure:
+        return failure.reason
+    if answer.word == "busy":
+        return _wait(key, seen, answer, ports, left)
+    return answer.reason
+
+
+def _wait(key: Key, seen: Seen, answer: Answer, ports: ReadPorts, left: Callable[[], float]) -> Reason | None:
+    """Look at the row until it changes, the one who refreshes must have ended, or time is up."""
+    pause, until = _PAUSE_SECONDS, min(answer.until, ports.clock() + WAIT_SECONDS)
+    while ports.clock() < until and left() > pause + _MARGIN_SECONDS:
+        ports.sleep(pause)
+        with suppress(Failure):
+            row = ports.connections.read(*key)
+            if row is None or Seen(row.connection.generation, row.connection.version) != seen:
+                return None
+        pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
+    return answer.reason
+
+
+def _open(
+    key: Key, connection: Connection, access: SealedField, warning: Reason | None, ports: ReadPorts
+) -> AccessToken:
+    return AccessToken(ports.sealer.open(access, *key, "access"), connection, warning)

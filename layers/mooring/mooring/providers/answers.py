@@ -29,6 +29,7 @@ _OUTCOMES = {
     "server_error": Outcome.TRANSIENT,
     "slow_down": Outcome.TRANSIENT,
 }
+_ABOUT_THE_CLIENT = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
 _REASONS = {
     Outcome.GRANT_LOST: Reason.GRANT_REFUSED,
     Outcome.MISCONFIGURED: Reason.PROVIDER_MISCONFIGURED,
@@ -36,13 +37,16 @@ _REASONS = {
 }
 
 
-def read_token_set(answer: HttpResponse, provider: Provider, now: int) -> TokenSet:
+def read_token_set(
+    answer: HttpResponse, provider: Provider, now: int, *, refreshing: bool = False
+) -> TokenSet:
     """The token set in a token endpoint's answer.
 
     Args:
         answer: the complete response.
         provider: whose answer it is.
         now: epoch seconds; lifetimes count from here.
+        refreshing: the answer to a refresh need not name the account again.
 
     Raises:
         TokenCallFailure: for everything that is not a complete success (RFC 6749 5.1).
@@ -61,7 +65,8 @@ def read_token_set(answer: HttpResponse, provider: Provider, now: int) -> TokenS
         )
     rules = provider.response
     if not 200 <= answer.status < 300 or field(fields, rules.error) or not _succeeded(fields, rules):
-        raise _refusal(answer.status, fields, rules)
+        failure = _refusal(answer.status, fields, rules)
+        raise _of_one(failure, fields, rules) if refreshing else failure
     _check_type(fields, rules)
     return TokenSet(
         access_token=_token(fields, rules.access_token),
@@ -69,7 +74,7 @@ def read_token_set(answer: HttpResponse, provider: Provider, now: int) -> TokenS
         scopes=_scopes(fields, rules),
         expires_at=_expires_at(fields, provider, now),
         refresh_expires_at=_absolute(field(fields, rules.refresh_expires_in), now),
-        account_id=_account(fields, rules),
+        account_id=_account(fields, rules, needed=not refreshing),
         details=_details(fields, rules),
     )
 
@@ -121,6 +126,14 @@ def _refusal(status: int, fields: Mapping[str, Any], rules: Response) -> TokenCa
         return TokenCallFailure(Outcome.MISCONFIGURED, Reason.PROVIDER_MISCONFIGURED, "HTTP 401")
     # An unknown refusal ends this exchange, but says nothing about a grant that lives.
     return TokenCallFailure(Outcome.TRANSIENT, Reason.GRANT_REFUSED, f"HTTP {status}, unknown error")
+
+
+def _of_one(failure: TokenCallFailure, fields: Mapping[str, Any], rules: Response) -> TokenCallFailure:
+    """Of a refresh, only what is said about the client itself speaks for all of its connections."""
+    word = str(field(fields, rules.error) or "")
+    if failure.outcome is not Outcome.MISCONFIGURED or word in _ABOUT_THE_CLIENT or word in rules.errors:
+        return failure
+    return TokenCallFailure(Outcome.TRANSIENT, failure.reason, failure.detail or "said of one connection")
 
 
 def _invalid(what: str) -> TokenCallFailure:
@@ -188,11 +201,11 @@ def _absolute(seconds: object, now: int) -> int | None:
     return now + min(int(seconds), MAX_LIFETIME_SECONDS)
 
 
-def _account(fields: Mapping[str, Any], rules: Response) -> str | None:
+def _account(fields: Mapping[str, Any], rules: Response, *, needed: bool) -> str | None:
     if rules.account is None:
         return None
     account = account_at(fields, rules.account)
-    if account is None:
+    if account is None and needed:
         raise _invalid("the account is absent or not a name")
     return account
 

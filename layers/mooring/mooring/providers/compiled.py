@@ -19,7 +19,7 @@ def compiled(descriptor: Descriptor, enabled: Enabled, simulator: str | None, lo
 
     Args:
         descriptor: the provider.
-        enabled: the operator's client id and scopes.
+        enabled: the operator's client id, scopes and refresh policy.
         simulator: base URL (http, loopback) that takes the place of every https origin, or None.
         local: whether this is a local compile.
     """
@@ -41,6 +41,7 @@ def compiled(descriptor: Descriptor, enabled: Enabled, simulator: str | None, lo
         "identity": _identity(descriptor),
         "api": descriptor.api.model_dump(),
         "local": local,
+        "refresh_policy": enabled.refresh,
     }
     if simulator is not None:
         _move(result, simulator)

@@ -197,6 +197,9 @@ def _disagreements(
         elif name in descriptors:
             for index, text in _unknown_scopes(enabled.scopes or (), descriptors[name].scopes):
                 yield document.problem(("providers", name, "scopes", index), text)
+            if descriptors[name].refresh is None and "refresh" in enabled.model_fields_set:
+                text = "this provider has no refresh tokens: remove it"
+                yield document.problem(("providers", name, "refresh"), text)
     yield from _repeated(document, "link_keys", [key.kid for key in config.link_keys])
     yield from _repeated(document, "return_to_origins", config.return_to_origins)
 

@@ -99,13 +99,13 @@ class Uninstall(Part):
     proof: Literal["none", "hmac_sha256_base64", "hmac_sha256_hex"]
     """What proves that the provider sent it; `none`: it is a hint, and never believed without a probe."""
     signature_header: HeaderName | None = None
-    """Header with the signature of the raw body."""
+    """Header with the signature of the raw body, in that exact encoding and with nothing before it."""
     event_id: Locator | None = None
     """Where the notice's own id stands, so that a repeated one is known."""
     time: Locator | None = None
-    """Where the time of the event stands."""
+    """Where its time stands in a signed body: epoch seconds or milliseconds, or ISO 8601 with its zone."""
     account: Locator
-    """Where the account's id stands."""
+    """Where the account's id stands; with a proof in the body, for no signature covers a header."""
     event: Event | None = None
     """Only where the same address receives other notices too."""
 

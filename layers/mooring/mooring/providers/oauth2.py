@@ -9,16 +9,17 @@ from mooring.core.connection import Account
 from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.names import DEFAULT_ACCOUNT
 from mooring.core.ports import HttpClient, HttpFault, HttpRequest, HttpResponse
-from mooring.core.provider import Call, Provider
+from mooring.core.provider import Call, Probe, Provider, Refresh, Token
 from mooring.core.tokens import TokenSet
 from mooring.providers.answers import account_at, parse_object, read_token_set
 
 TOKEN_CALL_SECONDS = 10.0
 IDENTITY_CALL_SECONDS = 4.0
+"""Total time of an API call of ours: identity and probe alike."""
 
 
 class OAuth2:
-    """Implements the port `AuthorizationServer` on the port `HttpClient`."""
+    """Implements the ports `AuthorizationServer` and `TokenKeeper` on the port `HttpClient`."""
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
@@ -34,7 +35,56 @@ class OAuth2:
         standard = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         if provider.authorize.pkce:
             standard["code_verifier"] = verifier
-        return read_token_set(self._token_call(provider, standard, client_secret), provider, now)
+        answer = self._token_call(provider, provider.token, standard, client_secret, TOKEN_CALL_SECONDS)
+        return read_token_set(answer, provider, now)
+
+    def refresh(
+        self,
+        provider: Provider,
+        refresh_token: str,
+        client_secret: str,
+        now: int,
+        *,
+        deadline: float = TOKEN_CALL_SECONDS,
+    ) -> TokenSet:
+        """Refresh a token (RFC 6749 6). One POST, never repeated.
+
+        Args:
+            provider: whose token it is.
+            refresh_token: the connection's refresh token.
+            client_secret: ours; not sent by a public client.
+            now: epoch seconds; lifetimes count from here.
+            deadline: total time of the call in seconds; more than `TOKEN_CALL_SECONDS` is not given.
+
+        Returns:
+            The new token set. `refresh_token` None means that the one just used stays in use, and
+            `account_id` None that the answer named no account.
+
+        Raises:
+            TokenCallFailure: with its outcome; MISCONFIGURED also when the descriptor has no refresh.
+        """
+        if provider.refresh is None:
+            detail = "the descriptor has no refresh part"
+            raise TokenCallFailure(Outcome.MISCONFIGURED, Reason.PROVIDER_MISCONFIGURED, detail)
+        standard = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        seconds = min(deadline, TOKEN_CALL_SECONDS)
+        answer = self._token_call(provider, provider.refresh, standard, client_secret, seconds)
+        return read_token_set(answer, provider, now, refreshing=True)
+
+    def probe(self, provider: Provider, access_token: str, account_id: str) -> Probe:
+        """Whether the provider takes this token: 2xx is yes, 401 is no, and nothing else is an answer.
+
+        Args:
+            provider: without a probe in its descriptor, the answer is always UNKNOWN and nothing is sent.
+            access_token: goes where the descriptor places tokens.
+            account_id: fills `{account_id}` in the probe's address.
+        """
+        answer = (
+            self._api_call(provider, provider.probe, access_token, account_id) if provider.probe else None
+        )
+        if answer is not None and 200 <= answer.status < 300:
+            return Probe.LIVE
+        return Probe.REFUSED if answer is not None and answer.status == 401 else Probe.UNKNOWN
 
     def identify(self, provider: Provider, access_token: str, named: str | None) -> Account:
         """The account of a token (see the port).
@@ -58,17 +108,24 @@ class OAuth2:
             raise Failure(Reason.ACCOUNT_MISSING)
         return Account(account, verified=True)
 
-    def _token_call(self, provider: Provider, standard: dict[str, str], client_secret: str) -> HttpResponse:
-        leg = provider.token
+    def _token_call(
+        self,
+        provider: Provider,
+        leg: Token | Refresh,
+        standard: dict[str, str],
+        client_secret: str,
+        deadline: float,
+    ) -> HttpResponse:
+        """One POST to a token endpoint; both legs authenticate and encode as `token` says."""
         headers = {"accept": "application/json"}
-        if leg.client_authentication == "client_secret_basic":
+        if provider.token.client_authentication == "client_secret_basic":
             headers["authorization"] = basic_credentials(provider.client_id, client_secret)
         else:
             standard |= {"client_id": provider.client_id, "client_secret": client_secret}
         sent = {leg.parameters[ours]: value for ours, value in standard.items() if ours in leg.parameters}
-        body, headers["content-type"] = _encode({**sent, **leg.extra}, leg.body)
+        body, headers["content-type"] = _encode({**sent, **leg.extra}, provider.token.body)
         request = HttpRequest(
-            "POST", leg.url, headers, body, provider.hosts, local=provider.local, deadline=TOKEN_CALL_SECONDS
+            "POST", leg.url, headers, body, provider.hosts, local=provider.local, deadline=deadline
         )
         try:
             return self._http.send(request)

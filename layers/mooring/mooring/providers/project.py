@@ -2,7 +2,7 @@
 
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -54,6 +54,8 @@ class Enabled(Part):
     """The client id that the provider gave you. The secret goes into the parameter store, not here."""
     scopes: tuple[Scope, ...] | None = None
     """Scopes to ask for; default: the descriptor's."""
+    refresh: Literal["eager", "on_read"] = "eager"
+    """`on_read`: renewed when somebody reads the token; on schedule only so that the grant stays alive."""
 
 
 class LinkKey(Part):

@@ -243,6 +243,10 @@ def _notice(descriptor: "Descriptor") -> Found:
         yield "uninstall.signature_header", "must be given with every proof but `none`, and only then"
     if uninstall and uninstall.proof == "none" and descriptor.probe is None:
         yield "uninstall.proof", "`none` needs a `probe`: a notice without proof is never believed by itself"
+    if uninstall and uninstall.proof != "none" and not uninstall.account.startswith("body:"):
+        yield "uninstall.account", "must stand in the body (`body:...`): the signature covers no header"
+    if uninstall and uninstall.time and (uninstall.proof == "none" or not uninstall.time.startswith("body:")):
+        yield "uninstall.time", "counts only in the body of a notice with a proof: remove it"
 
 
 def _placement(descriptor: "Descriptor") -> Found:

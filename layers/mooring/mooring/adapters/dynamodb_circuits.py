@@ -1,0 +1,87 @@
+"""The circuits of providers, in the flows table (see `flow_transitions`)."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from mooring.adapters import flow_transitions
+from mooring.adapters.aws_errors import failing_as
+from mooring.adapters.items import Item, number, text
+from mooring.adapters.patience import Passing, Patience
+from mooring.core.errors import Reason
+from mooring.core.upkeep import Circuit
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_MOST_KEYS = 100
+
+
+class DynamoCircuits:
+    """Circuits in DynamoDB. Every method raises `Failure(STORAGE_UNAVAILABLE)`.
+
+    Args:
+        client: a DynamoDB client.
+        table: name of the flows table.
+        clock: epoch seconds; a circuit that nobody closed for thirty days counts as closed.
+        patience: how keys that DynamoDB left unanswered are asked for again.
+    """
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        clock: Callable[[], float] = time.time,
+        patience: Patience | None = None,
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+        self._patience = patience or Patience()
+
+    def opened(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
+        """Those of `providers` whose circuit is open, read consistently."""
+        now = self._clock()
+        rows = [
+            row
+            for some in batched(dict.fromkeys(providers), _MOST_KEYS, strict=False)
+            for row in self._get(some)
+        ]
+        circuits = [_circuit(row) for row in rows if number(row, "expires_at") > now]
+        return {one.provider: one for one in circuits}
+
+    def open(self, provider: str, reason: Reason, now: int) -> None:
+        """Open a circuit (`now` in epoch seconds), or leave it open as it was."""
+        row = flow_transitions.circuit_opened(self._table, provider, reason, now)
+        with (
+            failing_as(Reason.STORAGE_UNAVAILABLE),
+            suppress(self._client.exceptions.ConditionalCheckFailedException),
+        ):
+            self._client.put_item(**row)
+
+    def close(self, provider: str) -> None:
+        """Close a circuit."""
+        with failing_as(Reason.STORAGE_UNAVAILABLE):
+            self._client.delete_item(TableName=self._table, Key=flow_transitions.circuit(provider))
+
+    def _get(self, providers: Sequence[str]) -> list[Item]:
+        wanted: Any = [flow_transitions.circuit(provider) for provider in providers]
+        found: list[Item] = []
+
+        def attempt() -> None:
+            nonlocal wanted
+            asked: Any = {self._table: {"Keys": wanted, "ConsistentRead": True}}
+            answer: Any = self._client.batch_get_item(RequestItems=asked)
+            found.extend(answer["Responses"].get(self._table, []))
+            wanted = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            if wanted:
+                raise Passing("UnprocessedKeys")
+
+        self._patience.until_done(attempt)
+        return found
+
+
+def _circuit(row: Item) -> Circuit:
+    return Circuit(text(row, "provider"), text(row, "reason"), number(row, "opened_at"))

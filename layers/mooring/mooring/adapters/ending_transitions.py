@@ -1,0 +1,83 @@
+"""Every change of a connection's row that probes, doubts or ends it (see `transitions`)."""
+
+from collections.abc import Mapping
+
+from mooring.adapters.expressions import Update
+from mooring.adapters.items import Plain
+from mooring.adapters.row_conditions import (
+    ATTEMPTS,
+    DUE,
+    PREVIOUS,
+    UNDER_WAY,
+    connection_row,
+    fall_due,
+    give_up,
+    or_again,
+    while_active,
+    while_seen,
+)
+from mooring.core.connection import Status
+from mooring.core.errors import Reason
+from mooring.core.upkeep import REPORT_SECONDS, Key, Seen
+
+_TOKENS = ("access", "access_key", "refresh", "refresh_key", *PREVIOUS)
+_TOLD_OF_TOKENS = ("expires_at", "refresh_expires_at", "issued_at")
+_LIVING: Mapping[str, Plain] = {"active": Status.ACTIVE.value, "given_up": Status.NEEDS_RECONNECT.value}
+
+
+def probing(table: str, key: Key, seen: Seen | None, now: int, *, pause: int, due_at: int | None) -> Update:
+    """A round of probes begins; returns the row as it was."""
+    update = while_active(connection_row(table, key), seen).at_most("probed_at", now - pause)
+    update.set("probed_at", now).returning("ALL_OLD").silent()
+    return update if due_at is None else fall_due(update, key, due_at)
+
+
+def reminded(table: str, key: Key, due_at: int) -> Update:
+    """It falls due at `due_at`, unless it does so earlier."""
+    update = fall_due(while_active(connection_row(table, key), None), key, due_at).silent()
+    return update.when("attribute_not_exists(#due_at) OR #due_at > :due_at", (), {})
+
+
+def reported(table: str, key: Key, seen: Seen, now: int) -> Update:
+    """A service was answered 401; returns the count."""
+    update = while_active(connection_row(table, key), seen).at_most("unauthorized_at", now - REPORT_SECONDS)
+    return update.set("unauthorized_at", now).count("unauthorized_count").returning("UPDATED_NEW").silent()
+
+
+def alive(table: str, key: Key, seen: Seen) -> Update:
+    """The provider took the token: counted 401s are forgotten."""
+    update = while_active(connection_row(table, key), seen).silent()
+    return update.set("unauthorized_count", 0).remove("unauthorized_at")
+
+
+def refused(table: str, key: Key, seen: Seen, reason: Reason, now: int, *, uninstall: bool) -> Update:
+    """The provider does not take the token: the merchant has to come back, or has removed us."""
+    if uninstall:
+        update = _ended(table, key, Status.UNINSTALLED, now).set("last_error", reason.value)
+        update.set("uninstalled_at", now)
+    else:
+        update = give_up(connection_row(table, key), reason.value, now).remove(*ATTEMPTS).silent()
+    active = {"active": Status.ACTIVE.value}
+    return while_seen(update, seen).when(or_again("#status = :active", "last_error"), (), active)
+
+
+def uninstalled(table: str, key: Key, at: int, now: int) -> Update:
+    """The account removed us at `at`, after it was connected."""
+    update = _ended(table, key, Status.UNINSTALLED, now).set("uninstalled_at", at).remove("last_error")
+    update.when(or_again("#status IN (:active, :given_up)", "uninstalled_at"), (), _LIVING)
+    return update.when("#connected_at < :uninstalled_at", ("connected_at",), {})
+
+
+def disconnected(table: str, key: Key, now: int) -> Update:
+    """The merchant or the product cut it off."""
+    update = _ended(table, key, Status.DISCONNECTED, now).remove("last_error")
+    return update.when(or_again("#status IN (:active, :given_up)"), (), _LIVING)
+
+
+def _ended(table: str, key: Key, status: Status, now: int) -> Update:
+    """It is over: what was sealed is erased, and with it all that speaks of it or would act on it.
+
+    Made by functions that may not see sealed fields, so nothing of the row is ever returned.
+    """
+    update = connection_row(table, key).set("status", status.value).set("updated_at", now).silent()
+    return update.remove(*_TOKENS, *_TOLD_OF_TOKENS, *DUE, *UNDER_WAY)

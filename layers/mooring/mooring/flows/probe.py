@@ -1,0 +1,199 @@
+"""Ask the provider whether it still takes a token: before a hint is believed, on a slow schedule, after 401s.
+
+One 401 proves nothing. A round is two probes at least thirty seconds apart, the second of which comes as
+a message of its own; only two 401s end a connection, and anything else discards the suspicion.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from mooring.core.connection import ReadableConnection
+from mooring.core.errors import Failure, Reason
+from mooring.core.ports import Sealer
+from mooring.core.provider import Probe, Provider
+from mooring.core.schedule import due_at
+from mooring.core.tokens import SealedField
+from mooring.core.upkeep import (
+    CONFIRM_SECONDS,
+    PROBE_SECONDS,
+    REPORTS,
+    Answer,
+    Cause,
+    Confirm,
+    Delayed,
+    Hint,
+    Key,
+    Order,
+    Search,
+    Seen,
+)
+from mooring.core.upkeep_ports import Endings, TokenKeeper, WorkQueue
+
+NEVER_SECONDS = 30 * 86_400
+
+
+class ProbePorts(NamedTuple):
+    """What probing needs. `jitter` returns a number from 0 to 1."""
+
+    provider: Callable[[str], Provider]
+    endings: Endings
+    sealer: Sealer
+    server: TokenKeeper
+    work: WorkQueue
+    clock: Callable[[], float]
+    jitter: Callable[[], float]
+
+
+def probe(key: Key, seen: Seen | None, ports: ProbePorts) -> Answer:
+    """The first probe of a scheduled round: at most one round in ten minutes.
+
+    Args:
+        key: which connection.
+        seen: the generation and version meant, or None for whatever is there.
+        ports: the outside world.
+
+    Returns:
+        Answer: `probed`, with `token_refused` when a second probe is to confirm that; or `skipped`.
+
+    Raises:
+        Failure: one of the *_UNAVAILABLE reasons, TOKEN_UNREADABLE.
+    """
+    now, provider = int(ports.clock()), ports.provider(key.provider)
+    row = ports.endings.probing(key, seen, now, pause=PROBE_SECONDS, due_at=_next(now, provider, ports))
+    if row is None or row.access is None:
+        return Answer("skipped")
+    try:
+        return _first(key, _seen(row), row.access, now, ports, uninstall=False)
+    except Failure:
+        # The next round is hours away, and this one asked nobody.
+        with suppress(Failure):
+            ports.endings.remind(key, now + PROBE_SECONDS)
+        raise
+
+
+def confirm(second: Confirm, ports: ProbePorts) -> Answer:
+    """The second probe of a round: another 401 ends the connection.
+
+    Returns:
+        Answer: `uninstalled`; `failed` with `token_refused` (it needs a reconnect); `probed`; `skipped`.
+    """
+    now, key = int(ports.clock()), second.key
+    if now - second.refused_at < CONFIRM_SECONDS:
+        ports.work.put([Delayed(second, CONFIRM_SECONDS - (now - second.refused_at) + 1)])
+        return Answer("waiting")
+    row = ports.endings.probing(key, second.seen, now, pause=0, due_at=None)
+    if row is None or row.access is None:
+        return Answer("skipped")
+    verdict = _ask(key, row.access, ports.provider(key.provider), ports)
+    if verdict is Probe.LIVE:
+        ports.endings.alive(key, second.seen)
+    if verdict is not Probe.REFUSED:
+        return Answer("probed")
+    return _end(key, second.seen, now, ports, uninstall=second.uninstall)
+
+
+def report(order: Order, ports: ProbePorts) -> Answer:
+    """A service says that the provider answered 401 to a token that cannot be refreshed.
+
+    Three reports in a row, a minute apart, count; then the probe decides, or the third report itself
+    where the provider has none.
+
+    Returns:
+        Answer: `reported`, `probed` (it is alive), `skipped`, or `failed` with `token_refused`.
+    """
+    if order.seen is None:
+        return Answer("skipped")
+    now, provider = int(ports.clock()), ports.provider(order.key.provider)
+    count = ports.endings.report(order.key, order.seen, now)
+    if count is None:
+        return Answer("skipped")
+    if count < REPORTS:
+        return Answer("reported")
+    if provider.probe is None:
+        return _end(order.key, order.seen, now, ports, uninstall=False)
+    row = ports.endings.probing(order.key, order.seen, now, pause=0, due_at=None)
+    if row is None or row.access is None:
+        return Answer("skipped")
+    verdict = _ask(order.key, row.access, provider, ports)
+    if verdict is Probe.REFUSED:
+        return _end(order.key, order.seen, now, ports, uninstall=False)
+    if verdict is Probe.LIVE:
+        ports.endings.alive(order.key, order.seen)
+    return Answer("probed" if verdict is Probe.LIVE else "reported")
+
+
+def hinted(hint: Hint, ports: ProbePorts, refresh: Callable[[Order], Answer]) -> list[tuple[Key, Answer]]:
+    """An uninstall notice without proof: every connection of the account is asked, none is believed dead.
+
+    At most one round in ten minutes for each of them, whichever question it asks: anybody can send hints.
+    """
+    keys = [
+        Key(merchant_id, hint.provider, hint.account_id)
+        for merchant_id in ports.endings.holders(hint.provider, hint.account_id)
+    ]
+    return [(key, _suspected(key, ports, refresh)) for key in keys]
+
+
+def searched(search: Search, ports: ProbePorts) -> list[tuple[Key, Answer]]:
+    """A proven uninstall event whose account nobody had a minute ago."""
+    now = int(ports.clock())
+    keys = [
+        Key(merchant_id, search.provider, search.account_id)
+        for merchant_id in ports.endings.holders(search.provider, search.account_id)
+    ]
+    return [
+        (key, Answer("uninstalled" if ports.endings.uninstall(key, min(search.at, now), now) else "skipped"))
+        for key in keys
+    ]
+
+
+def _suspected(key: Key, ports: ProbePorts, refresh: Callable[[Order], Answer]) -> Answer:
+    """Where there is a refresh token, the refresh is the better question: a lost grant says so itself."""
+    now, provider = int(ports.clock()), ports.provider(key.provider)
+    due = _next(now, provider, ports) if provider.refresh is None else None
+    row = ports.endings.probing(key, None, now, pause=PROBE_SECONDS, due_at=due)
+    if row is None or row.access is None:
+        # Somebody may send false hints to hide a true one: the schedule asks when the pause is over.
+        ports.endings.remind(key, now + PROBE_SECONDS)
+        return Answer("skipped")
+    answer = refresh(Order(key, _seen(row), Cause.HINT))
+    if answer.reason is not Reason.TOKEN_EXPIRED:
+        return answer
+    return _first(key, _seen(row), row.access, now, ports, uninstall=True)
+
+
+def _first(
+    key: Key, seen: Seen, access: SealedField, now: int, ports: ProbePorts, *, uninstall: bool
+) -> Answer:
+    """One probe; a 401 asks for a second one. `uninstall`: what the suspicion is (else: a dead token)."""
+    verdict = _ask(key, access, ports.provider(key.provider), ports)
+    if verdict is Probe.LIVE:
+        ports.endings.alive(key, seen)
+    if verdict is Probe.REFUSED:
+        ports.work.put([Delayed(Confirm(key, seen, now, uninstall), CONFIRM_SECONDS + 1)])
+        return Answer("probed", Reason.TOKEN_REFUSED)
+    return Answer("probed")
+
+
+def _ask(key: Key, access: SealedField, provider: Provider, ports: ProbePorts) -> Probe:
+    token = ports.sealer.open(access, *key, "access")
+    return ports.server.probe(provider, token, key.account_id)
+
+
+def _end(key: Key, seen: Seen, now: int, ports: ProbePorts, *, uninstall: bool) -> Answer:
+    if not ports.endings.refused(key, seen, Reason.TOKEN_REFUSED, now, uninstall=uninstall):
+        return Answer("skipped")
+    return Answer("uninstalled") if uninstall else Answer("failed", Reason.TOKEN_REFUSED)
+
+
+def _next(now: int, provider: Provider, ports: ProbePorts) -> int:
+    """When the next round is due; a descriptor that lost its probe must not leave rows due for ever."""
+    due = due_at(
+        now, provider, expires_at=None, refresh_expires_at=None, refreshable=False, jitter=ports.jitter()
+    )
+    return now + NEVER_SECONDS if due is None else due
+
+
+def _seen(row: ReadableConnection) -> Seen:
+    return Seen(row.connection.generation, row.connection.version)

@@ -1,0 +1,39 @@
+"""Store what could not be stored when it was issued: sealed token sets from the recovery queue."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mooring.core.errors import Failure, Reason
+from mooring.core.upkeep import Answer, Key, Recovered, Refreshed, Storing
+from mooring.core.upkeep_ports import Leases, Recoveries
+
+
+class RecoverPorts(NamedTuple):
+    """What recovering needs."""
+
+    leases: Leases
+    recoveries: Recoveries
+    clock: Callable[[], float]
+
+
+def recover(found: Refreshed | Recovered, ports: RecoverPorts) -> tuple[Key, Answer]:
+    """Store a token set that a refresh or a callback could not.
+
+    A refreshed one only while its attempt is in doubt, an exchanged one only when the merchant has
+    neither come again nor gone meanwhile: whatever is newer stays.
+
+    Returns:
+        Its connection and the answer: `recovered`, or `skipped`.
+
+    Raises:
+        Failure: REFRESH_BUSY while somebody leases the row, STORAGE_UNAVAILABLE: the message must come again.
+    """
+    if isinstance(found, Refreshed):
+        key, stored = found.key, ports.leases.recover(found, int(ports.clock()))
+    else:
+        new = found.new
+        key = Key(new.merchant_id, new.provider, new.account.account_id)
+        stored = ports.recoveries.restore(new, found.link, found.state_hash)
+    if stored is Storing.LATER:
+        raise Failure(Reason.REFRESH_BUSY, "the connection is leased: the message comes again")
+    return key, Answer("recovered" if stored is Storing.STORED else "skipped")

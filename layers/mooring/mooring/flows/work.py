@@ -1,0 +1,51 @@
+"""What the refresh function does with one piece of work, whichever it is."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mooring.core.errors import Reason
+from mooring.core.upkeep import Answer, Cause, Confirm, Hint, Key, Order, Search, Work
+from mooring.flows.probe import ProbePorts, confirm, hinted, probe, report, searched
+from mooring.flows.refresh import RefreshPorts, refresh
+
+Done = list[tuple[Key, Answer]]
+
+
+class WorkPorts(NamedTuple):
+    """What working needs."""
+
+    refresh: RefreshPorts
+    probe: ProbePorts
+
+
+def work(item: Work, ports: WorkPorts, left: Callable[[], float]) -> Done:
+    """Do one piece of work; what became of each connection that it concerned.
+
+    Raises:
+        Failure: nothing was done, or not all of it; doing it again is safe.
+    """
+    match item:
+        case Order():
+            return [(item.key, keep(item, ports, left))]
+        case Confirm():
+            return [(item.key, confirm(item, ports.probe))]
+        case Hint():
+            return hinted(item, ports.probe, lambda order: refresh(order, ports.refresh, left))
+        case Search():
+            return searched(item, ports.probe)
+
+
+def keep(order: Order, ports: WorkPorts, left: Callable[[], float]) -> Answer:
+    """Refresh a connection, or, where there is nothing to refresh it with, look after it otherwise.
+
+    Raises:
+        Failure: as `refresh` and `probe` do.
+    """
+    answer = refresh(order, ports.refresh, left)
+    if answer.reason is not Reason.TOKEN_EXPIRED:
+        return answer
+    if order.cause is Cause.DUE:
+        return probe(order.key, order.seen, ports.probe)
+    if order.cause is Cause.UNAUTHORIZED:
+        return report(order, ports.probe)
+    return answer

@@ -1,0 +1,107 @@
+"""Restoring exchanges when the table falters."""
+
+import pytest
+
+from mooring.adapters.dynamodb_recoveries import DynamoRecoveries
+from mooring.adapters.patience import STORE_SECONDS, Patience
+from mooring.core.errors import Failure, Reason
+from mooring.core.ports import BurnStatus
+from mooring.core.upkeep import Key, Seen, Storing
+from tests.contract.aws_server import CONNECTIONS, FLOWS, AwsServer, Fault
+from tests.contract.samples import NOW, a_link, a_state, exchange
+from tests.contract.upkeep_world import DynamoWorld, seen
+
+LOST = Fault("TransactWriteItems", "InternalServerError", 500, after=True)
+
+
+class Setting:
+    """Recoveries whose clock only the pauses move, and an exchange whose flow was burned."""
+
+    def __init__(self, aws: AwsServer) -> None:
+        self.seconds = 0.0
+        self.pauses: list[float] = []
+        self.world = DynamoWorld(aws)
+        patience = Patience(lambda: self.seconds, self.sleep, lambda: 1.0)
+        self.recoveries = DynamoRecoveries(aws.dynamodb(), CONNECTIONS, FLOWS, patience)
+        self.link, self.state = a_link(), a_state()
+        self.world.flows.burn(self.link, self.state, NOW)
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.seconds += seconds
+
+    def restore(self) -> Storing:
+        return self.recoveries.restore(exchange(self.link), self.link, self.state)
+
+    def seen(self) -> Seen:
+        return seen(self.world, Key(self.link.merchant_id, "prov-a", "shop-1"))
+
+
+@pytest.fixture
+def setting(aws: AwsServer) -> Setting:
+    return Setting(aws)
+
+
+def cancelled(*codes: str) -> Fault:
+    reasons = [{"Code": code} for code in codes]
+    return Fault("TransactWriteItems", "TransactionCanceledException", more={"CancellationReasons": reasons})
+
+
+def test_a_restore_whose_answer_was_lost_counts_once(aws: AwsServer, setting: Setting) -> None:
+    with aws.failing(LOST):
+        assert setting.restore() is Storing.STORED
+    assert (setting.seen(), len(setting.pauses)) == (Seen(1, 1), 1)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        cancelled("TransactionConflict", "None", "None"),
+        cancelled("None", "ThrottlingError", "None"),
+        Fault("TransactWriteItems", "ThrottlingException"),
+    ],
+)
+def test_what_may_pass_is_tried_again(aws: AwsServer, setting: Setting, fault: Fault) -> None:
+    with aws.failing(fault, fault):
+        assert setting.restore() is Storing.STORED
+    assert (setting.seen(), setting.pauses) == (Seen(1, 1), [0.05, 0.1])
+
+
+def test_a_notice_counts_more_than_what_may_pass(aws: AwsServer, setting: Setting) -> None:
+    with aws.failing(cancelled("TransactionConflict", "ConditionalCheckFailed", "None")):
+        assert setting.restore() is Storing.OBSOLETE
+
+
+@pytest.mark.parametrize(
+    ("fault", "detail"),
+    [
+        (Fault("TransactWriteItems", "AccessDeniedException"), "AccessDeniedException"),
+        (cancelled("ValidationError", "None", "None"), "ValidationError"),
+    ],
+)
+def test_what_will_not_pass_brings_the_message_back(
+    aws: AwsServer, setting: Setting, fault: Fault, detail: str
+) -> None:
+    with aws.failing(fault), pytest.raises(Failure) as caught:
+        setting.restore()
+    assert (caught.value.reason, caught.value.detail) == (Reason.STORAGE_UNAVAILABLE, detail)
+    assert setting.pauses == []
+
+
+def test_after_three_seconds_the_message_comes_back(aws: AwsServer, setting: Setting) -> None:
+    with (
+        aws.failing(*[cancelled("TransactionConflict", "None", "None")] * 100),
+        pytest.raises(Failure) as caught,
+    ):
+        setting.restore()
+    assert caught.value.detail == "TransactionConflict"
+    assert STORE_SECONDS - 1 < setting.seconds < STORE_SECONDS
+
+
+def test_the_flow_may_stay_open_when_its_row_does_not_answer(aws: AwsServer, setting: Setting) -> None:
+    with aws.failing(Fault("UpdateItem", "ThrottlingException")):
+        assert setting.restore() is Storing.STORED
+    assert setting.world.flows.burn(setting.link, setting.state, NOW).status is BurnStatus.EXCHANGING
+    assert setting.restore() is Storing.STORED
+    assert setting.world.flows.burn(setting.link, setting.state, NOW).status is BurnStatus.DONE
+    assert setting.seen() == Seen(1, 1)

@@ -1,0 +1,278 @@
+"""What every implementation of the endings port must do."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mooring.core.connection import ReadableConnection, Status
+from mooring.core.errors import Failure, Reason
+from mooring.core.upkeep import REPORT_SECONDS, Key, Seen, Storing
+from tests.contract.samples import BARE, EVERYTHING, NOW, a_link, a_merchant, a_state, exchange
+from tests.contract.upkeep_world import DUE, Rest, World, connected, fresh, leased, row
+
+NOWHERE = Key("m-never", "prov-a", "shop-1")
+FIRST = Seen(1, 1)
+PAUSE = 600
+
+
+def lost(world: World) -> Key:
+    """A connection that waits for its merchant since DUE + 1."""
+    key = connected(world)
+    assert world.leases.lose(leased(world, key), Reason.GRANT_REFUSED, DUE + 1)
+    return key
+
+
+def everything(world: World, key: Key) -> tuple[ReadableConnection, Rest]:
+    return row(world, key), world.rest(key)
+
+
+def ended(before: ReadableConnection, status: Status, now: int, error: str | None) -> ReadableConnection:
+    """What readers see once it is over."""
+    told = before.connection._replace(status=status, updated_at=now, last_error=error)
+    return ReadableConnection(told._replace(expires_at=None, issued_at=None), None)
+
+
+class EndingsBattery:
+    """Inherit it, and give the fixture `world`."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        raise NotImplementedError
+
+    def test_a_round_of_probes_shows_the_row(self, world: World) -> None:
+        key = connected(world)
+        before = everything(world, key)
+        assert world.endings.probing(key, None, DUE, pause=PAUSE, due_at=None) == before[0]
+        assert everything(world, key) == (before[0], before[1]._replace(probed_at=DUE))
+
+    def test_a_round_says_when_the_next_is_due(self, world: World) -> None:
+        key = connected(world, tokens=BARE)
+        assert world.rest(key).due_at is None
+        assert world.endings.probing(key, FIRST, DUE, pause=PAUSE, due_at=DUE + 21_600)
+        assert world.rest(key).due_at == DUE + 21_600
+
+    def test_there_is_one_round_in_ten_minutes(self, world: World) -> None:
+        key = connected(world)
+        assert world.endings.probing(key, None, DUE, pause=PAUSE, due_at=None)
+        before = everything(world, key)
+        assert world.endings.probing(key, None, DUE + PAUSE - 1, pause=PAUSE, due_at=9) is None
+        assert everything(world, key) == before
+        assert world.endings.probing(key, None, DUE + PAUSE, pause=PAUSE, due_at=None)
+
+    def test_without_a_pause_every_round_begins(self, world: World) -> None:
+        key = connected(world)
+        for now in (DUE, DUE, DUE + 1):
+            assert world.endings.probing(key, FIRST, now, pause=0, due_at=None)
+
+    def test_of_sixteen_rounds_at_once_one_begins(self, world: World) -> None:
+        key = connected(world)
+        with ThreadPoolExecutor(16) as pool:
+            begun = pool.map(
+                lambda _: world.endings.probing(key, None, DUE, pause=PAUSE, due_at=None), range(16)
+            )
+        assert len([each for each in begun if each is not None]) == 1
+
+    @pytest.mark.parametrize("seen", [Seen(1, 2), Seen(2, 1), Seen(0, 1)])
+    def test_what_is_not_as_it_was_seen_is_neither_probed_nor_doubted_nor_ended(
+        self, world: World, seen: Seen
+    ) -> None:
+        key = connected(world)
+        world.endings.report(key, FIRST, DUE)
+        before = everything(world, key)
+        assert world.endings.probing(key, seen, DUE, pause=0, due_at=9) is None
+        assert world.endings.report(key, seen, DUE + 999) is None
+        world.endings.alive(key, seen)
+        for uninstall in (True, False):
+            assert not world.endings.refused(key, seen, Reason.TOKEN_REFUSED, DUE, uninstall=uninstall)
+        assert everything(world, key) == before
+
+    def test_what_waits_for_its_merchant_is_neither_probed_nor_doubted(self, world: World) -> None:
+        key = lost(world)
+        before = everything(world, key)
+        assert world.endings.probing(key, FIRST, DUE + 9, pause=0, due_at=9) is None
+        assert world.endings.report(key, FIRST, DUE + 9) is None
+        world.endings.alive(key, FIRST)
+        world.endings.remind(key, DUE + 9)
+        assert not world.endings.refused(key, FIRST, Reason.TOKEN_REFUSED, DUE + 9, uninstall=True)
+        assert everything(world, key) == before
+
+    def test_what_never_was_is_not_made(self, world: World) -> None:
+        assert world.endings.probing(NOWHERE, None, DUE, pause=0, due_at=9) is None
+        assert world.endings.report(NOWHERE, FIRST, DUE) is None
+        world.endings.alive(NOWHERE, FIRST)
+        world.endings.remind(NOWHERE, DUE)
+        assert not world.endings.refused(NOWHERE, FIRST, Reason.TOKEN_REFUSED, DUE, uninstall=True)
+        assert not world.endings.uninstall(NOWHERE, DUE, DUE)
+        assert world.endings.disconnect(NOWHERE, DUE) is None
+        assert world.connections.read(*NOWHERE) is None
+        assert world.rest(NOWHERE) == Rest()
+
+    def test_a_reminder_comes_earlier_never_later(self, world: World) -> None:
+        key, bare = connected(world), connected(world, tokens=BARE)
+        for due_at, expected in ((DUE + 1, DUE), (DUE, DUE), (DUE - 1, DUE - 1), (DUE, DUE - 1)):
+            world.endings.remind(key, due_at)
+            assert world.rest(key).due_at == expected
+        world.endings.remind(bare, DUE)
+        assert world.rest(bare).due_at == DUE
+
+    def test_reports_are_counted_once_a_minute(self, world: World) -> None:
+        key = connected(world)
+        counts = [world.endings.report(key, FIRST, DUE + late) for late in (0, 0, 59, 60, 119, 120)]
+        assert counts == [1, None, None, 2, None, 3]
+        rest = world.rest(key)
+        assert (rest.unauthorized_count, rest.unauthorized_at) == (3, DUE + 2 * REPORT_SECONDS)
+
+    def test_of_sixteen_reports_at_once_one_counts(self, world: World) -> None:
+        key = connected(world)
+        with ThreadPoolExecutor(16) as pool:
+            counts = list(pool.map(lambda _: world.endings.report(key, FIRST, DUE), range(16)))
+        assert sorted(counts, key=str) == [1] + [None] * 15
+
+    def test_a_token_that_is_taken_ends_the_count(self, world: World) -> None:
+        key = connected(world)
+        before = everything(world, key)
+        world.endings.report(key, FIRST, DUE)
+        world.endings.alive(key, FIRST)
+        assert everything(world, key) == before
+        assert world.endings.report(key, FIRST, DUE + 1) == 1
+
+    def test_new_tokens_end_the_count(self, world: World) -> None:
+        key = connected(world)
+        world.endings.report(key, FIRST, DUE)
+        assert world.leases.store(fresh(leased(world, key), DUE), DUE) is Storing.STORED
+        assert (world.rest(key).unauthorized_count, world.rest(key).unauthorized_at) == (0, None)
+        assert world.endings.report(key, Seen(1, 2), DUE + 1) == 1
+
+    def test_a_refused_token_waits_for_the_merchant(self, world: World) -> None:
+        key = connected(world)
+        before = everything(world, key)
+        leased(world, key)
+        assert world.endings.refused(key, FIRST, Reason.TOKEN_REFUSED, DUE + 1, uninstall=False)
+        gone = before[0].connection._replace(
+            status=Status.NEEDS_RECONNECT, last_error="token_refused", updated_at=DUE + 1
+        )
+        assert everything(world, key) == (
+            before[0]._replace(connection=gone),
+            Rest(refresh=EVERYTHING.refresh, refresh_expires_at=NOW + 86_400),
+        )
+
+    def test_a_refused_token_of_an_uninstalled_app_is_erased(self, world: World) -> None:
+        key = connected(world)
+        before = row(world, key)
+        leased(world, key)
+        assert world.endings.refused(key, FIRST, Reason.TOKEN_REFUSED, DUE + 1, uninstall=True)
+        assert everything(world, key) == (
+            ended(before, Status.UNINSTALLED, DUE + 1, "token_refused"),
+            Rest(uninstalled_at=DUE + 1),
+        )
+
+    @pytest.mark.parametrize("uninstall", [True, False])
+    def test_a_refusal_told_twice_is_the_same_one(self, world: World, uninstall: bool) -> None:
+        key = connected(world)
+        assert world.endings.refused(key, FIRST, Reason.TOKEN_REFUSED, DUE, uninstall=uninstall)
+        before = everything(world, key)
+        assert world.endings.refused(key, FIRST, Reason.TOKEN_REFUSED, DUE, uninstall=uninstall)
+        assert not world.endings.refused(key, FIRST, Reason.TOKEN_REFUSED, DUE + 1, uninstall=uninstall)
+        assert everything(world, key) == before
+
+    def test_the_latest_tombstone_stays(self, world: World) -> None:
+        account = f"shop-{a_merchant()}"
+        for at, expected in ((DUE, DUE), (DUE - 1, DUE), (DUE + 1, DUE + 1), (DUE, DUE + 1)):
+            world.endings.bury("prov-a", account, at, DUE + 9)
+            assert world.tombstone("prov-a", account) == expected
+        assert world.tombstone("prov-b", account) is None
+
+    def test_a_tombstone_stops_flows_that_were_burned_before_it(self, world: World) -> None:
+        link, state = a_link(), a_state()
+        account = f"shop-{link.jti}"
+        world.flows.burn(link, state, NOW)
+        world.endings.bury("prov-a", account, NOW, NOW)
+        with pytest.raises(Failure) as refused:
+            world.connections.connect(exchange(link, account), link, state)
+        assert refused.value.reason is Reason.UNINSTALLED_MEANWHILE
+        key = connected(world, account, merchant=link.merchant_id, at=NOW + 1)
+        assert row(world, key).connection.generation == 1
+
+    def test_the_holders_of_an_account_are_found_in_order(self, world: World) -> None:
+        account = f"shop-{a_merchant()}"
+        keys = [connected(world, account) for _ in range(3)]
+        connected(world, account, verified=False)
+        assert world.endings.holders("prov-a", account) == sorted(key.merchant_id for key in keys)
+        assert world.endings.holders("prov-b", account) == []
+        assert world.endings.holders("prov-a", f"{account}-") == []
+
+    def test_a_holder_stays_findable_after_the_end(self, world: World) -> None:
+        account = f"shop-{a_merchant()}"
+        key = connected(world, account)
+        assert world.endings.uninstall(key, DUE, DUE)
+        assert world.endings.holders("prov-a", account) == [key.merchant_id]
+
+    @pytest.mark.parametrize("waiting", [True, False])
+    def test_an_uninstall_ends_and_erases(self, world: World, waiting: bool) -> None:
+        key = lost(world) if waiting else connected(world)
+        before = row(world, key)
+        if not waiting:
+            leased(world, key)
+        assert world.endings.uninstall(key, DUE, DUE + 7)
+        assert everything(world, key) == (
+            ended(before, Status.UNINSTALLED, DUE + 7, None),
+            Rest(uninstalled_at=DUE),
+        )
+
+    @pytest.mark.parametrize(("late", "stale"), [(-1, True), (0, True), (1, False)])
+    def test_an_uninstall_from_before_the_connect_is_stale(
+        self, world: World, late: int, stale: bool
+    ) -> None:
+        key = connected(world)
+        before = everything(world, key)
+        assert world.endings.uninstall(key, NOW + 2 + late, DUE) is not stale
+        assert (everything(world, key) == before) is stale
+
+    def test_an_uninstall_is_told_once(self, world: World) -> None:
+        key = connected(world)
+        assert world.endings.uninstall(key, DUE, DUE + 1)
+        before = everything(world, key)
+        assert world.endings.uninstall(key, DUE, DUE + 1), "its own answer may have been lost"
+        for at, now in ((DUE, DUE + 2), (DUE + 1, DUE + 1), (DUE + 50, DUE + 60)):
+            assert not world.endings.uninstall(key, at, now)
+        assert everything(world, key) == before
+
+    def test_a_reinstall_outlives_the_old_notice(self, world: World) -> None:
+        key = connected(world)
+        assert world.endings.uninstall(key, DUE, DUE)
+        connected(world, merchant=key.merchant_id, at=DUE + 10)
+        before = everything(world, key)
+        assert before[1].uninstalled_at is None
+        assert not world.endings.uninstall(key, DUE, DUE + 20)
+        assert everything(world, key) == before
+
+    @pytest.mark.parametrize("waiting", [True, False])
+    def test_a_disconnect_ends_and_erases(self, world: World, waiting: bool) -> None:
+        key = lost(world) if waiting else connected(world)
+        before = row(world, key)
+        assert world.endings.disconnect(key, DUE + 7) is True
+        assert everything(world, key) == (ended(before, Status.DISCONNECTED, DUE + 7, None), Rest())
+
+    def test_a_disconnect_is_told_once(self, world: World) -> None:
+        key = connected(world)
+        assert world.endings.disconnect(key, DUE) is True
+        before = everything(world, key)
+        assert world.endings.disconnect(key, DUE) is True, "its own answer may have been lost"
+        assert world.endings.disconnect(key, DUE + 1) is False
+        assert everything(world, key) == before
+
+    def test_what_ended_stays_as_it_ended(self, world: World) -> None:
+        cut, gone = connected(world), connected(world)
+        assert world.endings.disconnect(cut, DUE)
+        assert world.endings.uninstall(gone, DUE, DUE)
+        before = everything(world, cut), everything(world, gone)
+        assert world.endings.uninstall(cut, DUE + 1, DUE + 1) is False
+        assert world.endings.disconnect(gone, DUE + 1) is False
+        assert (everything(world, cut), everything(world, gone)) == before
+
+    def test_of_sixteen_who_end_it_at_different_times_one_does(self, world: World) -> None:
+        key = connected(world)
+        with ThreadPoolExecutor(16) as pool:
+            done = list(pool.map(lambda now: world.endings.disconnect(key, now), range(DUE, DUE + 16)))
+        assert sorted(done, key=str) == [False] * 15 + [True]
+        assert row(world, key).connection.updated_at == DUE + done.index(True)

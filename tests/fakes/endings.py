@@ -1,0 +1,128 @@
+"""Probes, reports and endings in memory, on the rows of the connections fake."""
+
+from mooring.core.connection import ReadableConnection, Status
+from mooring.core.errors import Reason
+from mooring.core.upkeep import REPORT_SECONDS, Key, Seen
+from tests.fakes.connections import FakeConnections
+from tests.fakes.faults import Fallible
+
+LIVING = (Status.ACTIVE, Status.NEEDS_RECONNECT)
+
+
+class FakeEndings(Fallible):
+    """The endings port; tombstones and pointers are those of the connections fake.
+
+    `buried_at` notes when an account was last buried.
+    """
+
+    def __init__(self, connections: FakeConnections, journal: list[str] | None = None) -> None:
+        super().__init__(journal)
+        self.connections = connections
+        self.buried_at: dict[tuple[str, str], int] = {}
+
+    def probing(
+        self, key: Key, seen: Seen | None, now: int, *, pause: int, due_at: int | None
+    ) -> ReadableConnection | None:
+        """Begin a round of probes."""
+        self.called("probing")
+        with self.connections.lock:
+            if not self.connections.is_as(key, seen):
+                return None
+            rest = self.connections.rest(key)
+            if rest.probed_at is not None and rest.probed_at > now - pause:
+                return None
+            rest.probed_at = now
+            rest.due_at = rest.due_at if due_at is None else due_at
+            return self.connections.row(key)
+
+    def remind(self, key: Key, due_at: int) -> None:
+        """Let it fall due, unless it does so earlier."""
+        self.called("remind")
+        with self.connections.lock:
+            if self.connections.is_as(key, None):
+                rest = self.connections.rest(key)
+                rest.due_at = due_at if rest.due_at is None else min(due_at, rest.due_at)
+
+    def report(self, key: Key, seen: Seen, now: int) -> int | None:
+        """Count a 401."""
+        self.called("report")
+        with self.connections.lock:
+            rest = self.connections.rest(key)
+            recent = rest.unauthorized_at is not None and rest.unauthorized_at > now - REPORT_SECONDS
+            if recent or not self.connections.is_as(key, seen):
+                return None
+            rest.unauthorized_at = now
+            rest.unauthorized_count += 1
+            return rest.unauthorized_count
+
+    def alive(self, key: Key, seen: Seen) -> None:
+        """Forget counted 401s."""
+        self.called("alive")
+        with self.connections.lock:
+            if self.connections.is_as(key, seen):
+                rest = self.connections.rest(key)
+                rest.unauthorized_count, rest.unauthorized_at = 0, None
+
+    def refused(self, key: Key, seen: Seen, reason: Reason, now: int, *, uninstall: bool) -> bool:
+        """The provider does not take its token."""
+        self.called("refused")
+        with self.connections.lock:
+            if not self.connections.is_as(key, seen):
+                return self._ended(key, seen, reason, now, uninstall)
+            if uninstall:
+                self.connections.erase(key, Status.UNINSTALLED, now, reason.value)
+                self.connections.rest(key).uninstalled_at = now
+                return True
+            rest = self.connections.rest(key)
+            rest.settle()
+            rest.due_at = None
+            gone = {"status": Status.NEEDS_RECONNECT, "last_error": reason.value, "updated_at": now}
+            self.connections.change(key, **gone)
+            return True
+
+    def bury(self, provider: str, account_id: str, at: int, now: int) -> None:
+        """Put a tombstone; the latest one stays."""
+        self.called("bury")
+        with self.connections.lock:
+            stones = self.connections.tombstones
+            stones[provider, account_id] = max(at, stones.get((provider, account_id), at))
+            self.buried_at[provider, account_id] = now
+
+    def holders(self, provider: str, account_id: str) -> list[str]:
+        """The merchants of an account, in the order of their ids."""
+        self.called("holders")
+        return sorted(self.connections.pointers.get((provider, account_id), ()))
+
+    def uninstall(self, key: Key, at: int, now: int) -> bool:
+        """Mark it uninstalled, if it was connected before `at`."""
+        self.called("uninstall")
+        with self.connections.lock:
+            row = self.connections.row(key)
+            if row is None:
+                return False
+            if row.connection.status not in LIVING or row.connection.connected_at >= at:
+                again = (Status.UNINSTALLED, now) == (row.connection.status, row.connection.updated_at)
+                return again and self.connections.rest(key).uninstalled_at == at
+            self.connections.erase(key, Status.UNINSTALLED, now)
+            self.connections.rest(key).uninstalled_at = at
+            return True
+
+    def disconnect(self, key: Key, now: int) -> bool | None:
+        """Mark it disconnected."""
+        self.called("disconnect")
+        with self.connections.lock:
+            row = self.connections.row(key)
+            if row is None:
+                return None
+            if row.connection.status not in LIVING:
+                return (Status.DISCONNECTED, now) == (row.connection.status, row.connection.updated_at)
+            self.connections.erase(key, Status.DISCONNECTED, now)
+            return True
+
+    def _ended(self, key: Key, seen: Seen, reason: Reason, now: int, uninstall: bool) -> bool:
+        row = self.connections.row(key)
+        if row is None:
+            return False
+        one, status = row.connection, Status.UNINSTALLED if uninstall else Status.NEEDS_RECONNECT
+        mine = (status, reason.value, now, *seen)
+        return (one.status, one.last_error, one.updated_at, one.generation, one.version) == mine

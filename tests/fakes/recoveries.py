@@ -1,0 +1,53 @@
+"""Recovered exchanges in memory, on the rows of the connections fake."""
+
+from mooring.core.connection import NewConnection, Status
+from mooring.core.link import Link
+from mooring.core.ports import BurnStatus
+from mooring.core.upkeep import Key, Storing
+from tests.fakes.connections import FakeConnections
+from tests.fakes.faults import Fallible
+
+OPEN = (BurnStatus.EXCHANGING, BurnStatus.KEPT, BurnStatus.FAILED)
+
+
+class FakeRecoveries(Fallible):
+    """The recoveries port."""
+
+    def __init__(self, connections: FakeConnections, journal: list[str] | None = None) -> None:
+        super().__init__(journal)
+        self.connections = connections
+
+    def restore(self, new: NewConnection, link: Link, state_hash: str) -> Storing:
+        """Store an exchange whose callback could not."""
+        self.called("restore")
+        with self.connections.lock:
+            stored = self._stored(new)
+            if stored is Storing.OBSOLETE:
+                return stored
+            flow = self.connections.flows.find(link, state_hash)
+            if stored is None:
+                self.connections.accept(new)
+            if flow is not None and flow.status in OPEN:
+                self.connections.finish(new, flow)
+            return Storing.STORED
+
+    def _stored(self, new: NewConnection) -> Storing | None:
+        """What a condition says against it; None when nothing does."""
+        if self.connections.buried(new):
+            return Storing.OBSOLETE
+        if new.confirmation_hash is not None:
+            waits = (new.merchant_id, new.confirmation_hash) in self.connections.pending
+            return Storing.STORED if waits else None
+        row = self.connections.row(Key(new.merchant_id, new.provider, new.account.account_id))
+        if row is None:
+            return None
+        one, access = row.connection, new.tokens.access
+        if (
+            one.connected_at == new.connected_at
+            and row.access
+            and row.access.wrapped_key == access.wrapped_key
+        ):
+            return Storing.STORED
+        living = one.status in (Status.ACTIVE, Status.NEEDS_RECONNECT)
+        newer = one.connected_at < new.connected_at and (living or one.updated_at < new.connected_at)
+        return None if newer and not self.connections.outranked(new) else Storing.OBSOLETE
