@@ -13,7 +13,7 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 	--python-version 3.13 --universal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench check format validate build lock schemas clean
+.PHONY: help setup run test bench check format validate build lock schemas clean deploy smoke
 
 help: ## Say what can be made (this)
 	@awk -F ':.*## ' '/^[a-z<>%-]+:.*## / { sub("%", "<function>", $$1); printf "  make %-20s %s\n", $$1, $$2 }' \
@@ -31,8 +31,8 @@ test: setup ## Run all tests with coverage, or some without: make test ARGS="-k 
 		echo "test: no Chromium found; the browser tests fail until: sudo apt-get install -y chromium" >&2
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(ARGS),$(ARGS),--cov --cov-report=term)
 
-bench: setup ## Measure the cold start of authorize against a Lambda that only answers 302
-	@$(BIN)/python -m tests.bench.cold_start
+bench: setup ## Measure beside a bare Lambda, Authlib and Slack Bolt; DOC=1 rewrites docs/performance.md
+	@$(BIN)/python -m tests.bench $(if $(DOC),--doc) $(ARGS)
 
 check: setup ## Format, lint, types, architecture, template, secrets: all that needs no running stack
 	$(BIN)/ruff format --check $(CODE)
@@ -54,6 +54,13 @@ validate: setup ## Check template.yaml with SAM (its transform and its linter) a
 build: setup ## Stage what ships into build/ (arm64, byte code included) and print the sizes
 	@$(BIN)/python tools/stage.py --target build
 
+deploy: setup ## Deploy to AWS: asks the first time, never again; STAGE names which installation
+	@$(BIN)/python -m tools.deploy $(if $(STAGE),--stage $(STAGE)) $(ARGS)
+
+smoke: setup ## Check an installation from outside: make smoke URL=https://connect.example.com
+	@test -n "$(URL)" || { echo "smoke: which one? make smoke URL=https://connect.example.com" >&2; exit 2; }
+	@$(BIN)/python -m tools.smoke $(URL) $(ARGS)
+
 invoke-%: setup ## Run one function once against the running local stack; EVENT names another event file
 	@$(BIN)/python -m local.invoke $* $(EVENT)
 
@@ -61,6 +68,8 @@ lock: setup ## Choose the newest versions again and write requirements/*.txt wit
 	$(COMPILE) --upgrade requirements/layer.in -o requirements/layer.txt
 	$(COMPILE) --upgrade requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) --upgrade -c requirements/dev.txt requirements/ric.in -o requirements/ric.txt
+	$(COMPILE) --upgrade requirements/bench-authlib.in -o requirements/bench-authlib.txt
+	$(COMPILE) --upgrade requirements/bench-slack.in -o requirements/bench-slack.txt
 
 schemas: setup ## Write the JSON Schemas that let editors complete mooring.yaml and descriptors
 	$(BIN)/python -m mooring.providers.schemas docs/schemas docs/adding-a-provider.md

@@ -1,16 +1,22 @@
 """A small evaluator of IAM and KMS policies, enough to ask: may this principal do this, in this context?
 
 It follows the documented logic (an explicit denial wins; a key's policy must allow, or hand over to IAM, what
-an identity policy then allows) for the operators that the template uses. It does not guess about any other.
+an identity policy then allows) for the elements and operators that templates like ours use. It does not guess
+about any other: it raises.
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
 Statement = Mapping[str, Any]
 NEGATED = frozenset({"StringNotEquals", "StringNotLike", "ArnNotLike", "ArnNotEquals"})
+_ELEMENTS = frozenset(
+    {"Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+)
 
 
 class Decision(Enum):
@@ -49,13 +55,13 @@ def decide(
         resource: statements of the resource's policy where access needs one (a KMS key), else None.
     """
     named = [s for s in resource or () if _principal_matches(s, request)]
-    matching = [s for s in (*identity, *named) if _matches(s, request)]
+    matching = [s for s in (*identity, *named) if matches(s, request)]
     if any(s["Effect"] == "Deny" for s in matching):
         return Decision.DENIED
-    by_identity = any(_matches(s, request) for s in identity if s["Effect"] == "Allow")
+    by_identity = any(matches(s, request) for s in identity if s["Effect"] == "Allow")
     if resource is None:
         return Decision.ALLOWED if by_identity else Decision.NOT_ALLOWED
-    allowing = [s for s in named if s["Effect"] == "Allow" and _matches(s, request)]
+    allowing = [s for s in named if s["Effect"] == "Allow" and matches(s, request)]
     direct = any(_names(s, request.principal) for s in allowing)
     return Decision.ALLOWED if direct or (allowing and by_identity) else Decision.NOT_ALLOWED
 
@@ -64,7 +70,7 @@ def _principals(statement: Statement) -> list[str]:
     principal = statement["Principal"]
     if principal == "*":
         return ["*"]
-    return [name for value in principal.values() for name in _list(value)]
+    return [name for value in principal.values() for name in listed(value)]
 
 
 def _names(statement: Statement, principal: str) -> bool:
@@ -80,26 +86,46 @@ def _principal_matches(statement: Statement, request: Request) -> bool:
     return False
 
 
-def _matches(statement: Statement, request: Request) -> bool:
-    actions = [action.lower() for action in _list(statement["Action"])]
+def matches(statement: Statement, request: Request) -> bool:
+    """Whether a statement, whoever it is for, speaks of what is asked and all its conditions hold.
+
+    Raises:
+        AssertionError: it has an element or an operator that this evaluator does not know.
+    """
+    unknown = statement.keys() - _ELEMENTS
+    assert not unknown, f"this evaluator does not know {', '.join(sorted(unknown))}"
+    action = request.action.lower()
     return (
-        any(_like(request.action.lower(), action) for action in actions)
-        and any(_like(request.resource, pattern) for pattern in _list(statement["Resource"]))
+        _meant(statement, "Action", lambda pattern: like(action, pattern.lower()))
+        and _meant(statement, "Resource", lambda pattern: like(request.resource, pattern))
         and all(
-            _condition(operator, key, _list(wanted), request)
+            _condition(operator, key, listed(wanted), request)
             for operator, keys in statement.get("Condition", {}).items()
             for key, wanted in keys.items()
         )
     )
 
 
+def _meant(statement: Statement, element: str, fits: Callable[[str], bool]) -> bool:
+    """Whether `Action` or `Resource` names it, or `NotAction` or `NotResource` does not."""
+    if element in statement:
+        return any(fits(pattern) for pattern in listed(statement[element]))
+    return not any(fits(pattern) for pattern in listed(statement[f"Not{element}"]))
+
+
 def _condition(operator: str, key: str, wanted: list[str], request: Request) -> bool:
     present = request.values(key)
     every, _, name = operator.rpartition(":")
+    if name.endswith("IfExists"):
+        if present is None:
+            return True
+        name = name.removesuffix("IfExists")
     if name == "Null":
         return (present is None) == (wanted == ["true"])
     if every == "ForAllValues":
         return all(_one(name, value, wanted) for value in present or ())
+    if every == "ForAnyValue":
+        return any(_one(name, value, wanted) for value in present or ())
     if every:
         raise AssertionError(f"this evaluator does not know {operator}")
     if present is None:
@@ -111,21 +137,32 @@ def _condition(operator: str, key: str, wanted: list[str], request: Request) -> 
 
 
 def _one(operator: str, value: str, wanted: list[str]) -> bool:
+    if any("${" in item for item in wanted):
+        raise AssertionError("this evaluator does not know policy variables")
     match operator:
         case "StringEquals" | "ArnEquals" | "ArnLike" | "StringLike":
             exact = operator == "StringEquals"
-            return any(value == item if exact else _like(value, item) for item in wanted)
+            return any(value == item if exact else like(value, item) for item in wanted)
+        case "Bool":
+            return value.lower() in [item.lower() for item in wanted]
         case "StringNotEquals":
             return value not in wanted
         case "ArnNotLike" | "ArnNotEquals" | "StringNotLike":
-            return not any(_like(value, item) for item in wanted)
+            return not any(like(value, item) for item in wanted)
     raise AssertionError(f"this evaluator does not know {operator}")
 
 
-def _like(value: str, pattern: str) -> bool:
+def like(value: str, pattern: str) -> bool:
+    """Whether a text fits a pattern with `*` and `?`."""
+    return _pattern(pattern).fullmatch(value) is not None
+
+
+@functools.cache
+def _pattern(pattern: str) -> re.Pattern[str]:
     parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
-    return re.fullmatch("".join(parts), value, re.DOTALL) is not None
+    return re.compile("".join(parts), re.DOTALL)
 
 
-def _list(value: Any) -> list[str]:
+def listed(value: Any) -> list[str]:
+    """One text or several, as a list."""
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]

@@ -17,6 +17,10 @@ ROUTES = {
     "POST /callback/{provider+}": "callback",
     "GET /merchants/{merchant_id}/connections": "connections",
     "GET /merchants/{merchant_id}/connections/{provider}/{account_id}/token": "connections",
+    "POST /merchants/{merchant_id}/connections/{provider}/{account_id}/unauthorized": "connections",
+    "POST /merchants/{merchant_id}/connections/{provider}/{account_id}/refresh": "connections",
+    "DELETE /merchants/{merchant_id}/connections/{provider}/{account_id}": "connections",
+    "POST /uninstall/{provider}": "uninstall",
 }
 #: All that an access log line says. The route's pattern stands for the path.
 LOGGED = {
@@ -89,8 +93,8 @@ def test_only_this_api_invokes_the_functions() -> None:
         assert permission["Principal"] == "apigateway.amazonaws.com"
         assert permission["SourceArn"].startswith(f"arn:aws:execute-api:{REGION}:{ACCOUNT}:HttpApi/")
         function = permission["FunctionName"].removeprefix("mooring-prod-")
-        paths = {"authorize": "/authorize/", "callback": "/callback/", "connections": "/merchants/"}
-        assert paths[function] in permission["SourceArn"]
+        path = "/merchants/" if function == "connections" else f"/{function}/"
+        assert path in permission["SourceArn"]
 
 
 def test_the_greedy_route_has_a_permission_that_is_a_pattern() -> None:

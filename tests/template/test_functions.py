@@ -4,14 +4,19 @@ import re
 
 import pytest
 
-from tests.template.translated import Stack
+from mooring.core.upkeep import FUNCTION_SECONDS, LEASE_SECONDS
+from tests.template.translated import Stack, source
 
 STACK = Stack()
 FUNCTIONS = {
     "authorize": "AuthorizeFunction",
     "callback": "CallbackFunction",
     "connections": "ConnectionsFunction",
+    "uninstall": "UninstallFunction",
+    "sweep": "SweepFunction",
+    "refresh": "RefreshFunction",
 }
+TABLES = {"MOORING_CONNECTIONS_TABLE", "MOORING_FLOWS_TABLE"}
 EVERYWHERE = {
     "MOORING_STAGE": "prod",
     "MOORING_BASE_URL": "https://connect.example.com",
@@ -20,13 +25,16 @@ EVERYWHERE = {
 }
 BESIDES = {
     "authorize": set(),
-    "callback": {
-        "MOORING_CONNECTIONS_TABLE",
-        "MOORING_FLOWS_TABLE",
+    "callback": {*TABLES, "MOORING_TOKEN_KEY_ID", "MOORING_RECOVERY_QUEUE_URL"},
+    "connections": {"MOORING_CONNECTIONS_TABLE", "MOORING_TOKEN_KEY_ID", "MOORING_REFRESH_FUNCTION"},
+    "uninstall": {*TABLES, "MOORING_REFRESH_QUEUE_URL"},
+    "sweep": {*TABLES, "MOORING_REFRESH_QUEUE_URL", "MOORING_QUEUE_LIMIT"},
+    "refresh": {
+        *TABLES,
         "MOORING_TOKEN_KEY_ID",
+        "MOORING_REFRESH_QUEUE_URL",
         "MOORING_RECOVERY_QUEUE_URL",
     },
-    "connections": {"MOORING_CONNECTIONS_TABLE", "MOORING_TOKEN_KEY_ID"},
 }
 #: Types of resources that the template may have. A new one is a decision, not an accident.
 TYPES = {
@@ -34,16 +42,20 @@ TYPES = {
     "AWS::ApiGatewayV2::ApiMapping",
     "AWS::ApiGatewayV2::DomainName",
     "AWS::ApiGatewayV2::Stage",
+    "AWS::CloudWatch::Alarm",
     "AWS::DynamoDB::Table",
     "AWS::IAM::Role",
     "AWS::KMS::Alias",
     "AWS::KMS::Key",
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
     "AWS::Lambda::LayerVersion",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
     "AWS::SQS::Queue",
     "AWS::SQS::QueuePolicy",
+    "AWS::Scheduler::Schedule",
 }
 
 
@@ -74,7 +86,9 @@ def test_the_layers_are_for_the_functions_runtime() -> None:
         assert layer["CompatibleArchitectures"] == ["arm64"]
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("authorize", 5), ("callback", 28), ("connections", 28)])
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("authorize", 5), ("callback", 28), ("connections", 28), ("uninstall", 10)]
+)
 def test_a_function_ends_before_the_api_stops_waiting(name: str, seconds: int) -> None:
     assert STACK.properties(FUNCTIONS[name])["Timeout"] == seconds
     waits = [
@@ -95,7 +109,7 @@ def test_the_environment_holds_names_and_nothing_secret(name: str) -> None:
     assert set(variables) - set(EVERYWHERE) - {"POWERTOOLS_SERVICE_NAME"} == BESIDES[name]
     assert not [key for key in variables if re.search("SECRET|PASSWORD|CREDENTIAL|PRIVATE", key)]
     # A name, an address or an ARN is made of words; a secret is a long run without a separator.
-    runs = [run for value in variables.values() for run in re.split(r"[^A-Za-z0-9]+", value)]
+    runs = [run for value in variables.values() for run in re.split(r"[^A-Za-z0-9]+", str(value))]
     assert max(map(len, runs)) < 20
 
 
@@ -115,8 +129,69 @@ def test_nothing_is_traced() -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_concurrency_is_reserved_only_when_asked_for(name: str) -> None:
     parameter = f"{name.capitalize()}Concurrency"
-    assert "ReservedConcurrentExecutions" not in STACK.properties(FUNCTIONS[name])
+    assert "ReservedConcurrentExecutions" not in Stack(**{parameter: -1}).properties(FUNCTIONS[name])
     reserved = Stack(**{parameter: 7})
     assert reserved.properties(FUNCTIONS[name])["ReservedConcurrentExecutions"] == 7
     off = Stack(**{parameter: 0})
     assert off.properties(FUNCTIONS[name])["ReservedConcurrentExecutions"] == 0
+
+
+def test_there_is_one_sweep_at_a_time_unless_the_account_has_nothing_to_reserve() -> None:
+    reserved = {
+        name: STACK.properties(logical).get("ReservedConcurrentExecutions")
+        for name, logical in FUNCTIONS.items()
+    }
+    assert {name: number for name, number in reserved.items() if number is not None} == {"sweep": 1}
+    parameter = source()["Parameters"]["SweepConcurrency"]
+    assert (parameter["MinValue"], parameter["MaxValue"]) == (-1, 1)
+
+
+def test_the_schedule_starts_the_sweep_every_minute_and_nothing_else() -> None:
+    (schedule,) = STACK.of_type("AWS::Scheduler::Schedule").values()
+    assert schedule["Name"] == "mooring-prod-sweep"
+    assert (schedule["State"], schedule["ScheduleExpression"]) == ("ENABLED", "rate(1 minute)")
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    target = schedule["Target"]
+    assert target["Arn"].endswith(":function:mooring-prod-sweep")
+    assert target["RoleArn"].endswith(":role/mooring-prod-schedule")
+    assert Stack(Stage="test").properties("SweepSchedule")["Name"] == "mooring-test-sweep"
+
+
+def test_a_sweep_that_was_missed_is_not_made_up_for_later() -> None:
+    retry = STACK.properties("SweepSchedule")["Target"]["RetryPolicy"]
+    assert retry["MaximumEventAgeInSeconds"] == 60
+    invocations = STACK.properties("SweepInvocations")
+    assert invocations["FunctionName"] == "mooring-prod-sweep"
+    assert (invocations["MaximumEventAgeInSeconds"], invocations["MaximumRetryAttempts"]) == (60, 0)
+    assert STACK.properties("SweepFunction")["Timeout"] < 60
+
+
+@pytest.mark.parametrize(
+    ("source_name", "queue", "batch", "workers"),
+    [("RefreshQueueSource", "refresh", 10, 10), ("RecoveryQueueSource", "recovery", 5, 2)],
+)
+def test_refresh_works_off_both_queues(source_name: str, queue: str, batch: int, workers: int) -> None:
+    mapping = STACK.properties(source_name)
+    assert mapping["EventSourceArn"].endswith(f":mooring-prod-{queue}")
+    assert mapping["FunctionName"] == "mooring-prod-refresh"
+    assert mapping["BatchSize"] == batch
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": workers}
+
+
+def test_the_number_of_workers_is_the_operators() -> None:
+    more = Stack(RefreshWorkers=40, QueueLimit=24_000)
+    assert more.properties("RefreshQueueSource")["ScalingConfig"] == {"MaximumConcurrency": 40}
+    assert more.properties("SweepFunction")["Environment"]["Variables"]["MOORING_QUEUE_LIMIT"] == 24_000
+    assert source()["Parameters"]["RefreshWorkers"]["MinValue"] == 2
+
+
+@pytest.mark.parametrize("queue", ["RefreshQueue", "RecoveryQueue"])
+def test_a_message_stays_out_of_sight_for_six_times_as_long_as_its_worker_may_run(queue: str) -> None:
+    seconds = STACK.properties("RefreshFunction")["Timeout"]
+    assert seconds == FUNCTION_SECONDS
+    assert STACK.properties(queue)["VisibilityTimeout"] >= 6 * seconds
+
+
+def test_a_lease_outlives_its_function() -> None:
+    assert STACK.properties("RefreshFunction")["Timeout"] < LEASE_SECONDS

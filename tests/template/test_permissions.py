@@ -6,16 +6,24 @@ from typing import Any
 
 import pytest
 
+from mooring.adapters import ending_transitions
 from mooring.adapters.dynamodb_connections import READER_ATTRIBUTES
+from mooring.adapters.dynamodb_due import SEEN_ATTRIBUTES
+from mooring.core.upkeep import Key
 from tests.template.policy import Decision, Request, decide
 from tests.template.translated import ACCOUNT, REGION, Stack
 
 STACK = Stack()
-ROLES = {"authorize": "AuthorizeRole", "callback": "CallbackRole", "connections": "ConnectionsRole"}
+ROLES = {
+    name: f"{name.capitalize()}Role"
+    for name in ("authorize", "callback", "connections", "uninstall", "sweep", "refresh")
+}
 TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/mooring-prod-"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/"
 PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/mooring/"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:mooring-prod-recovery"
+REFRESH_QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:mooring-prod-refresh"
+FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:mooring-prod-"
 LOG = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/mooring-prod-"
 READ = {
     "dynamodb:Select": "SPECIFIC_ATTRIBUTES",
@@ -49,11 +57,11 @@ def via(service: str, **context: str) -> dict[str, str | Sequence[str]]:
 # -- every role ----------------------------------------------------------------------------------------------
 
 
-def test_each_function_has_its_own_role_and_no_other_role_exists() -> None:
+def test_each_function_has_its_own_role_and_only_the_schedule_has_one_besides() -> None:
     used = [f["Role"] for f in STACK.of_type("AWS::Lambda::Function").values()]
     made = [f"arn:aws:iam::{ACCOUNT}:role/{r['RoleName']}" for r in STACK.of_type("AWS::IAM::Role").values()]
-    assert len(set(used)) == len(used) == 3
-    assert sorted(used) == sorted(made)
+    assert len(set(used)) == len(used) == len(ROLES)
+    assert sorted([*used, f"arn:aws:iam::{ACCOUNT}:role/mooring-prod-schedule"]) == sorted(made)
 
 
 @pytest.mark.parametrize("role", ROLES.values())
@@ -76,7 +84,7 @@ def listed(value: Any) -> list[str]:
 
 
 def test_no_action_anywhere_has_a_wildcard() -> None:
-    policies = [s for role in ROLES.values() for s in STACK.statements(role)]
+    policies = [s for role in STACK.of_type("AWS::IAM::Role") for s in STACK.statements(role)]
     for key in STACK.of_type("AWS::KMS::Key").values():
         policies += key["KeyPolicy"]["Statement"]
     actions = [action for statement in policies for action in listed(statement["Action"])]
@@ -87,7 +95,7 @@ def test_no_action_anywhere_has_a_wildcard() -> None:
 #: Wildcards that AWS cannot narrow further: a log group's streams, and which providers are enabled.
 ACCEPTED = (
     re.compile(re.escape(LOG) + r"[a-z]+:\*"),
-    re.compile(re.escape(f"{PARAMETER}prod/*/client_secret")),
+    re.compile(re.escape(f"{PARAMETER}prod/*/") + "(client|webhook)_secret"),
 )
 
 
@@ -104,6 +112,80 @@ def test_a_function_writes_its_own_log_and_no_other(function: str, owner: str) -
     for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
         assert allowed(function, action, f"{LOG}{owner}:log-stream:x") is (function == owner)
     assert not allowed(function, "logs:CreateLogGroup", f"{LOG}{owner}:log-stream:x")
+
+
+NEVER = ("Scan", "PartiQLSelect", "ExportTableToPointInTime", "DeleteTable", "UpdateTable", "BatchWriteItem")
+
+
+@pytest.mark.parametrize("function", ROLES)
+@pytest.mark.parametrize("action", NEVER)
+@pytest.mark.parametrize("table", ["flows", "connections", "connections/index/due"])
+def test_nobody_scans_exports_or_changes_a_table(function: str, action: str, table: str) -> None:
+    assert not allowed(function, f"dynamodb:{action}", TABLE + table, READ)
+
+
+def test_only_refresh_opens_a_refresh_token() -> None:
+    fields = sealing(**{**SEALING, "field": "refresh"})
+    assert [name for name in ROLES if allowed(name, "kms:Decrypt", f"{KEY}TokenKey", fields)] == ["refresh"]
+
+
+def test_only_who_answers_with_a_token_or_needs_one_opens_access() -> None:
+    openers = [name for name in ROLES if allowed(name, "kms:Decrypt", f"{KEY}TokenKey", sealing(**SEALING))]
+    assert openers == ["callback", "connections", "refresh"]
+
+
+def test_only_callback_makes_data_keys_and_nobody_reencrypts() -> None:
+    fields = sealing(**SEALING)
+    makers = [name for name in ROLES if allowed(name, "kms:GenerateDataKey", f"{KEY}TokenKey", fields)]
+    assert makers == ["callback"]
+    for action in ("kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:Encrypt", "kms:CreateGrant"):
+        assert not [name for name in ROLES if allowed(name, action, f"{KEY}TokenKey", fields)]
+
+
+@pytest.mark.parametrize(
+    ("secret", "readers"),
+    [("client_secret", ["callback", "refresh"]), ("webhook_secret", ["uninstall"]), ("other", [])],
+)
+def test_each_secret_is_read_by_those_who_use_it(secret: str, readers: list[str]) -> None:
+    parameter = f"{PARAMETER}prod/yours/{secret}"
+    assert [name for name in ROLES if allowed(name, "ssm:GetParameter", parameter)] == readers
+    key = via("ssm", **{"kms:EncryptionContext:PARAMETER_ARN": parameter})
+    assert [name for name in ROLES if allowed(name, "kms:Decrypt", f"{KEY}DataKey", key)] == readers
+
+
+@pytest.mark.parametrize(
+    ("queue", "senders"),
+    [(QUEUE, ["callback", "refresh"]), (REFRESH_QUEUE, ["uninstall", "sweep", "refresh"])],
+)
+def test_each_queue_has_its_senders_and_refresh_alone_reads(queue: str, senders: list[str]) -> None:
+    assert [name for name in ROLES if allowed(name, "sqs:SendMessage", queue)] == senders
+    for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage"):
+        assert [name for name in ROLES if allowed(name, action, queue)] == ["refresh"]
+    for action in ("sqs:PurgeQueue", "sqs:SetQueueAttributes", "sqs:StartMessageMoveTask"):
+        assert not [name for name in ROLES if allowed(name, action, queue)]
+
+
+@pytest.mark.parametrize("function", ROLES)
+@pytest.mark.parametrize("queue", [f"{QUEUE}-dead", f"{REFRESH_QUEUE}-dead"])
+def test_dead_letters_are_the_operators(function: str, queue: str) -> None:
+    for action in ("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage"):
+        assert not allowed(function, action, queue)
+
+
+def test_connections_invokes_refresh_the_schedule_invokes_sweep_and_that_is_all() -> None:
+    for function in ROLES:
+        callers = [name for name in ROLES if allowed(name, "lambda:InvokeFunction", f"{FUNCTION}{function}")]
+        assert callers == (["connections"] if function == "refresh" else [])
+    (statement,) = STACK.statements("ScheduleRole")
+    assert (statement["Action"], statement["Resource"]) == ("lambda:InvokeFunction", f"{FUNCTION}sweep")
+
+
+def test_only_scheduler_in_this_account_takes_the_schedules_role() -> None:
+    role = STACK.properties("ScheduleRole")
+    assert set(role) == {"RoleName", "AssumeRolePolicyDocument", "Policies"}
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
 
 # -- authorize -----------------------------------------------------------------------------------------------
@@ -226,10 +308,8 @@ def test_connections_cannot_ask_for_whole_rows(action: str, select: str | None) 
     assert not allowed("connections", action, f"{TABLE}connections", asked)
 
 
-@pytest.mark.parametrize(
-    "action", ["PutItem", "UpdateItem", "DeleteItem", "Scan", "BatchGetItem", "PartiQLSelect"]
-)
-def test_connections_only_reads(action: str) -> None:
+@pytest.mark.parametrize("action", ["PutItem", "DeleteItem", "Scan", "BatchGetItem", "PartiQLSelect"])
+def test_connections_reads_one_by_one_and_updates(action: str) -> None:
     assert not allowed("connections", f"dynamodb:{action}", f"{TABLE}connections", READ)
 
 
@@ -238,10 +318,180 @@ def test_connections_reads_no_other_table_and_no_index(table: str) -> None:
     assert not allowed("connections", "dynamodb:Query", TABLE + table, READ)
 
 
-def test_connections_uses_keys_only_to_read() -> None:
+def test_connections_opens_access_and_reads_no_secret() -> None:
     assert allowed("connections", "kms:Decrypt", f"{KEY}DataKey", via("dynamodb"))
     assert not allowed("connections", "kms:Decrypt", f"{KEY}DataKey", via("ssm"))
     assert not allowed("connections", "kms:Decrypt", f"{KEY}DataKey")
     assert not allowed("connections", "kms:GenerateDataKey", f"{KEY}TokenKey", sealing(**SEALING))
     assert not allowed("connections", "ssm:GetParameter", f"{PARAMETER}prod/yours/client_secret")
     assert not allowed("connections", "sqs:SendMessage", QUEUE)
+
+
+# -- ending a connection: connections (disconnect) and uninstall ---------------------------------------------
+
+ENDERS = pytest.mark.parametrize("function", ["connections", "uninstall"])
+ENDED = ["merchant_id", "connection", "status", "updated_at", "access", "refresh", "refresh_key", "due_at"]
+
+
+def ending(**context: str | list[str]) -> Context:
+    return {"dynamodb:Attributes": ENDED, "dynamodb:LeadingKeys": ["m-1"], **context}
+
+
+def test_an_ending_may_name_what_the_endings_name_and_no_more() -> None:
+    ended = [
+        ending_transitions.disconnected("t", Key("m-1", "p", "a-1"), 1),
+        ending_transitions.uninstalled("t", Key("m-1", "p", "a-1"), 1, 2),
+    ]
+    named = {name for each in ended for name in each.parameters()["ExpressionAttributeNames"].values()}
+    for role in ("ConnectionsRole", "UninstallRole"):
+        (statement,) = [s for s in STACK.statements(role) if s["Action"] == "dynamodb:UpdateItem"]
+        granted = statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+        assert sorted(granted) == sorted({*named, "merchant_id", "connection"})
+
+
+@ENDERS
+def test_no_ending_asks_for_what_a_refused_update_would_return(function: str) -> None:
+    # No condition key of IAM forbids this, so the code is asked.
+    key = Key("m-1", "p", "a-1")
+    for ended in (
+        ending_transitions.disconnected("t", key, 1),
+        ending_transitions.uninstalled("t", key, 1, 2),
+    ):
+        asked = ended.parameters()
+        assert asked.get("ReturnValues", "NONE") == "NONE"
+        assert asked.get("ReturnValuesOnConditionCheckFailure", "NONE") == "NONE"
+        names = list(asked["ExpressionAttributeNames"].values())
+        context = ending(**{"dynamodb:Attributes": [*names, "merchant_id", "connection"]})
+        assert allowed(function, "dynamodb:UpdateItem", f"{TABLE}connections", context)
+
+
+@ENDERS
+def test_a_connection_is_ended_by_naming_what_is_erased(function: str) -> None:
+    assert allowed(function, "dynamodb:UpdateItem", f"{TABLE}connections", ending())
+    quiet = ending(**{"dynamodb:ReturnValues": "NONE"})
+    assert allowed(function, "dynamodb:UpdateItem", f"{TABLE}connections", quiet)
+
+
+@ENDERS
+@pytest.mark.parametrize("returned", ["ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"])
+def test_what_is_erased_does_not_come_back(function: str, returned: str) -> None:
+    asked = ending(**{"dynamodb:ReturnValues": returned})
+    assert not allowed(function, "dynamodb:UpdateItem", f"{TABLE}connections", asked)
+
+
+@ENDERS
+@pytest.mark.parametrize(
+    "attribute", ["account_verified", "details", "scopes", "pending_until", "unheard_of"]
+)
+def test_an_ending_touches_nothing_else(function: str, attribute: str) -> None:
+    asked = ending(**{"dynamodb:Attributes": [*ENDED, attribute]})
+    assert not allowed(function, "dynamodb:UpdateItem", f"{TABLE}connections", asked)
+
+
+@ENDERS
+def test_an_ending_touches_no_pointer(function: str) -> None:
+    asked = ending(**{"dynamodb:LeadingKeys": ["@account#p#a-1"]})
+    assert not allowed(function, "dynamodb:UpdateItem", f"{TABLE}connections", asked)
+
+
+# -- uninstall -----------------------------------------------------------------------------------------------
+
+
+def test_uninstall_finds_merchants_by_account_and_reads_no_row() -> None:
+    table, pointers = f"{TABLE}connections", {"dynamodb:LeadingKeys": ["@account#p#a-1"]}
+    assert allowed("uninstall", "dynamodb:Query", table, pointers)
+    assert not allowed("uninstall", "dynamodb:Query", table, {"dynamodb:LeadingKeys": ["m-1"]})
+    assert not allowed("uninstall", "dynamodb:Query", table, {})
+    assert not allowed("uninstall", "dynamodb:Query", f"{table}/index/due", pointers)
+    assert not allowed("uninstall", "dynamodb:GetItem", table, {**READ, "dynamodb:LeadingKeys": ["m-1"]})
+
+
+def test_uninstall_puts_tombstones_and_no_other_flow() -> None:
+    for key, right in (("tombstone#p#a-1", True), ("link#m-1#j", False), ("circuit#p", False)):
+        asked = {"dynamodb:LeadingKeys": [key]}
+        assert allowed("uninstall", "dynamodb:PutItem", f"{TABLE}flows", asked) is right
+    assert not allowed("uninstall", "dynamodb:PutItem", f"{TABLE}flows")
+    assert not allowed("uninstall", "dynamodb:DeleteItem", f"{TABLE}flows", {"dynamodb:LeadingKeys": ["t"]})
+
+
+@pytest.mark.parametrize("action", ["Decrypt", "GenerateDataKey", "Encrypt", "ReEncryptFrom", "DescribeKey"])
+@pytest.mark.parametrize("function", ["authorize", "uninstall", "sweep"])
+def test_some_never_touch_the_token_key(function: str, action: str) -> None:
+    assert not allowed(function, f"kms:{action}", f"{KEY}TokenKey", sealing(**SEALING))
+
+
+# -- sweep ---------------------------------------------------------------------------------------------------
+
+DUE = list(SEEN_ATTRIBUTES)
+
+
+def test_sweep_reads_the_index_and_of_rows_what_is_not_sealed() -> None:
+    assert allowed("sweep", "dynamodb:Query", f"{TABLE}connections/index/due")
+    assert not allowed("sweep", "dynamodb:Query", f"{TABLE}connections")
+    named = {"dynamodb:Attributes": DUE, "dynamodb:Select": "SPECIFIC_ATTRIBUTES"}
+    assert allowed("sweep", "dynamodb:BatchGetItem", f"{TABLE}connections", named)
+    for sealed in ("access", "access_key", "refresh", "refresh_key", "details"):
+        more = {**named, "dynamodb:Attributes": [*DUE, sealed]}
+        assert not allowed("sweep", "dynamodb:BatchGetItem", f"{TABLE}connections", more)
+    whole = {"dynamodb:Select": "ALL_ATTRIBUTES"}
+    assert not allowed("sweep", "dynamodb:BatchGetItem", f"{TABLE}connections", whole)
+
+
+def test_sweep_reads_circuits_and_writes_nothing() -> None:
+    circuits = {"dynamodb:LeadingKeys": ["circuit#p", "circuit#q"]}
+    assert allowed("sweep", "dynamodb:BatchGetItem", f"{TABLE}flows", circuits)
+    mixed = {"dynamodb:LeadingKeys": ["circuit#p", "link#m-1#j"]}
+    assert not allowed("sweep", "dynamodb:BatchGetItem", f"{TABLE}flows", mixed)
+    for table in ("flows", "connections"):
+        for action in ("PutItem", "UpdateItem", "DeleteItem"):
+            assert not allowed("sweep", f"dynamodb:{action}", TABLE + table, circuits)
+
+
+def test_sweep_sees_how_full_the_queue_is() -> None:
+    assert allowed("sweep", "sqs:GetQueueAttributes", REFRESH_QUEUE)
+    assert not allowed("sweep", "sqs:GetQueueAttributes", QUEUE)
+
+
+# -- refresh -------------------------------------------------------------------------------------------------
+
+
+def test_refresh_leases_rows_and_never_touches_a_pointer_but_to_store_one() -> None:
+    table, row, pointer = f"{TABLE}connections", ["m-1"], ["@account#p#a-1"]
+    whole = {"dynamodb:LeadingKeys": row, "dynamodb:ReturnValues": "ALL_OLD"}
+    assert allowed("refresh", "dynamodb:UpdateItem", table, whole)
+    assert not allowed("refresh", "dynamodb:UpdateItem", table, {**whole, "dynamodb:LeadingKeys": pointer})
+    assert allowed("refresh", "dynamodb:PutItem", table, {"dynamodb:LeadingKeys": pointer})
+    assert allowed("refresh", "dynamodb:Query", table, {"dynamodb:LeadingKeys": pointer})
+    assert not allowed("refresh", "dynamodb:Query", table, {"dynamodb:LeadingKeys": row})
+    assert not allowed("refresh", "dynamodb:DeleteItem", table, {"dynamodb:LeadingKeys": row})
+
+
+@pytest.mark.parametrize(
+    ("action", "keys"),
+    [
+        ("UpdateItem", {"link"}),
+        ("PutItem", {"confirmation", "circuit"}),
+        ("DeleteItem", {"circuit"}),
+        ("ConditionCheckItem", {"tombstone"}),
+        ("GetItem", set()),
+        ("Query", set()),
+        ("BatchGetItem", set()),
+    ],
+)
+def test_refresh_does_to_each_kind_of_flow_row_what_it_must(action: str, keys: set[str]) -> None:
+    kinds = ("link", "confirmation", "circuit", "tombstone", "other")
+    found = {
+        kind
+        for kind in kinds
+        if allowed(
+            "refresh", f"dynamodb:{action}", f"{TABLE}flows", {"dynamodb:LeadingKeys": [f"{kind}#p#x"]}
+        )
+    }
+    assert found == keys
+
+
+@pytest.mark.parametrize("fields", [{"field": "access"}, {"field": "refresh", "merchant": "m-1"}, {}])
+def test_refresh_opens_only_what_names_merchant_provider_and_field(fields: dict[str, str]) -> None:
+    assert not allowed("refresh", "kms:Decrypt", f"{KEY}TokenKey", sealing(**fields))
+    kept = sealing(**{**SEALING, "field": "kept"})
+    assert not allowed("refresh", "kms:Decrypt", f"{KEY}TokenKey", kept)

@@ -53,6 +53,11 @@ def test_an_explicit_denial_wins_over_every_permission() -> None:
         ("StringNotEquals", {"field": "access"}, False),
         ("StringNotEquals", {"field": "refresh"}, True),
         ("ForAllValues:StringEquals", {}, True),
+        ("StringEqualsIfExists", {}, True),
+        ("StringEqualsIfExists", {"field": "access"}, True),
+        ("StringEqualsIfExists", {"field": "refresh"}, False),
+        ("ForAllValues:StringNotLike", {"field": "access"}, False),
+        ("ForAllValues:StringNotLike", {"field": "refresh"}, True),
         ("ArnNotLike", {}, True),
     ],
 )

@@ -13,11 +13,17 @@ GROUPS = {
     "AuthorizeLogGroup": "/aws/lambda/mooring-prod-authorize",
     "CallbackLogGroup": "/aws/lambda/mooring-prod-callback",
     "ConnectionsLogGroup": "/aws/lambda/mooring-prod-connections",
+    "UninstallLogGroup": "/aws/lambda/mooring-prod-uninstall",
+    "SweepLogGroup": "/aws/lambda/mooring-prod-sweep",
+    "RefreshLogGroup": "/aws/lambda/mooring-prod-refresh",
     "AccessLogGroup": "/aws/vendedlogs/mooring-prod-access",
 }
+DAY = 24 * 3600
+#: Queue, its dead-letter queue, and how often a message is tried.
+QUEUES = [("RecoveryQueue", "RecoveryDeadLetterQueue", 50), ("RefreshQueue", "RefreshDeadLetterQueue", 5)]
 
 
-@pytest.mark.parametrize("name", [*TABLES, *KEYS, "RecoveryQueue"])
+@pytest.mark.parametrize("name", [*TABLES, *KEYS, "RecoveryQueue", "RecoveryDeadLetterQueue"])
 def test_what_holds_tokens_outlives_the_stack(name: str) -> None:
     assert STACK.resources[name]["DeletionPolicy"] == "Retain"
     assert STACK.resources[name]["UpdateReplacePolicy"] == "Retain"
@@ -70,10 +76,34 @@ def test_the_keys_have_their_aliases() -> None:
     assert aliases == {"alias/mooring-prod-token": "TokenKey", "alias/mooring-prod-data": "DataKey"}
 
 
-def test_the_recovery_queue_keeps_for_fourteen_days_under_our_key() -> None:
-    queue = STACK.properties("RecoveryQueue")
-    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
-    assert queue["KmsMasterKeyId"] == DATA_KEY
+def test_every_queue_is_under_our_key_and_named_after_its_stage() -> None:
+    queues = STACK.of_type("AWS::SQS::Queue")
+    assert set(queues) == {name for pair in QUEUES for name in pair[:2]}
+    assert {queue["KmsMasterKeyId"] for queue in queues.values()} == {DATA_KEY}
+    assert all(queue["QueueName"].startswith("mooring-prod-") for queue in queues.values())
+
+
+def test_queues_keep_messages_as_long_as_they_are_of_use() -> None:
+    kept = {name: queue["MessageRetentionPeriod"] for name, queue in STACK.of_type("AWS::SQS::Queue").items()}
+    # A message's age counts from when it was first sent, also in a dead-letter queue.
+    assert kept.pop("RefreshQueue") == 4 * DAY
+    assert set(kept.values()) == {14 * DAY}
+
+
+@pytest.mark.parametrize(("name", "dead", "tries"), QUEUES)
+def test_what_fails_too_often_goes_to_a_dead_letter_queue_of_its_own(
+    name: str, dead: str, tries: int
+) -> None:
+    queue, letters = STACK.properties(name), STACK.properties(dead)
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:"
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": arn + letters["QueueName"],
+        "maxReceiveCount": tries,
+    }
+    assert letters["QueueName"] == f"{queue['QueueName']}-dead"
+    allowed = {"redrivePermission": "byQueue", "sourceQueueArns": [arn + queue["QueueName"]]}
+    assert letters["RedriveAllowPolicy"] == allowed
+    assert "RedrivePolicy" not in letters
 
 
 def test_every_log_group_has_a_retention_and_our_key() -> None:
@@ -118,9 +148,14 @@ def test_grants_on_the_data_key_are_dynamodbs_alone() -> None:
     assert decide(Request(role, "kms:CreateGrant", DATA_KEY), deployer, policy) is Decision.NOT_ALLOWED
 
 
-def test_the_recovery_queue_is_reached_over_tls_only() -> None:
-    (policy,) = STACK.of_type("AWS::SQS::QueuePolicy").values()
-    (denial,) = policy["PolicyDocument"]["Statement"]
-    assert (denial["Effect"], denial["Principal"]) == ("Deny", "*")
-    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert {"sqs:SendMessage", "sqs:ReceiveMessage"} <= set(denial["Action"])
+def test_every_queue_is_reached_over_tls_only() -> None:
+    policies = STACK.of_type("AWS::SQS::QueuePolicy")
+    assert set(policies) == {f"{name}Policy" for name in STACK.of_type("AWS::SQS::Queue")}
+    for name, policy in policies.items():
+        queue = name.removesuffix("Policy")
+        assert policy["Queues"] == [queue]
+        (denial,) = policy["PolicyDocument"]["Statement"]
+        assert (denial["Effect"], denial["Principal"]) == ("Deny", "*")
+        assert denial["Resource"].endswith(f":{STACK.properties(queue)['QueueName']}")
+        assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert {"sqs:SendMessage", "sqs:ReceiveMessage"} <= set(denial["Action"])

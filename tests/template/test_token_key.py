@@ -21,6 +21,9 @@ STRANGERS = [
     f"arn:aws:iam::{ACCOUNT}:role/admin",
     f"arn:aws:iam::{ACCOUNT}:role/mooring-prod-callback",
     f"arn:aws:iam::{ACCOUNT}:role/mooring-prod-connections",
+    f"arn:aws:iam::{ACCOUNT}:role/mooring-prod-uninstall",
+    f"arn:aws:iam::{ACCOUNT}:role/mooring-prod-sweep",
+    f"arn:aws:iam::{ACCOUNT}:role/mooring-prod-schedule",
     f"arn:aws:iam::{ACCOUNT}:role/mooring-prod-refresh2",
     f"arn:aws:iam::{ACCOUNT}:role/path/mooring-prod-refresh",
     f"arn:aws:iam::{ACCOUNT}:role/mooring-test-refresh",
@@ -103,3 +106,10 @@ def test_the_named_roles_are_this_stages() -> None:
     other = Stack(Stage="test").properties("TokenKey")["KeyPolicy"]["Statement"]
     request = Request(role("refresh"), "kms:Decrypt", KEY, context("refresh"))
     assert decide(request, ADMINISTRATOR, other) is Decision.DENIED
+
+
+def test_the_role_that_may_open_refresh_is_the_refresh_functions_and_nobody_elses() -> None:
+    refresh = STACK.properties("RefreshFunction")["Role"]
+    assert refresh == role("refresh")
+    users = [name for name, f in STACK.of_type("AWS::Lambda::Function").items() if f["Role"] == refresh]
+    assert users == ["RefreshFunction"]

@@ -152,6 +152,8 @@ class Stack:
     def _attribute(self, name: str, attribute: str) -> str:
         resource = self.template["Resources"][name]
         properties: Mapping[str, Any] = resource.get("Properties", {})
+        if attribute == "QueueName":
+            return str(self.resolve(properties["QueueName"]))
         if attribute != "Arn":
             return f"{name}.{attribute}"
         match resource["Type"]:

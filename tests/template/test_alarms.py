@@ -1,0 +1,234 @@
+"""The alarms: each watches something that exists, rings when it should, and has its entry in the runbook."""
+
+import re
+from typing import Any
+
+import pytest
+
+from mooring.core.errors import ALARMS
+from tests.docs.markdown import document
+from tests.template.translated import Stack, source
+
+TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
+STACK = Stack()
+PREFIX = "mooring-prod-"
+ALL: dict[str, dict[str, Any]] = {
+    alarm["AlarmName"].removeprefix(PREFIX): alarm
+    for alarm in STACK.of_type("AWS::CloudWatch::Alarm").values()
+}
+RUNBOOK = document("docs/runbook.md")
+NAMES = {
+    "key-denied",
+    "lost-rotation",
+    "notice-refused",
+    "overdue",
+    "provider-misconfigured",
+    "recovery-dead",
+    "recovery-queue",
+    "refresh-dead",
+    "refresh-queue",
+    "server-errors",
+    "stranded-flows",
+    "sweep-missing",
+    "throttles",
+    "token-lost",
+    "token-unreadable",
+}
+FUNCTIONS = {"authorize", "callback", "connections", "uninstall", "sweep", "refresh"}
+each_alarm = pytest.mark.parametrize("name", sorted(NAMES))
+
+
+def metrics(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every metric that an alarm watches: namespace, name and dimensions."""
+    if "Metrics" not in alarm:
+        return [alarm]
+    return [query["MetricStat"]["Metric"] for query in alarm["Metrics"] if "MetricStat" in query]
+
+
+def dimensions(metric: dict[str, Any]) -> dict[str, str]:
+    return {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
+
+
+def test_there_is_an_alarm_for_everything_that_somebody_must_hear_of() -> None:
+    assert set(ALL) == NAMES
+    assert len(STACK.of_type("AWS::CloudWatch::Alarm")) == len(ALL)
+
+
+# -- the runbook ---------------------------------------------------------------------------------------------
+
+
+def entries() -> dict[str, str]:
+    """Entries of the runbook, by the alarm's name."""
+    parts = re.split(r"^#{2,3} ", RUNBOOK.text, flags=re.MULTILINE)
+    found = [part.partition("\n") for part in parts if part.startswith("Alarm ")]
+    return {title.removeprefix("Alarm "): text for title, _, text in found}
+
+
+def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
+    assert set(entries()) == set(ALL)
+
+
+@each_alarm
+def test_an_entry_says_what_it_means_how_to_look_and_what_to_do(name: str) -> None:
+    entry = entries()[name]
+    places = [entry.find(f"**{word}.** ") for word in ("Means", "Look", "Do")]
+    assert -1 not in places
+    assert places == sorted(places)
+    look = entry[places[1] : places[2]]
+    assert re.search(r"^(aws|URL=\$\(aws|filter|for name in) ", look, re.MULTILINE)
+
+
+@each_alarm
+def test_an_alarm_leads_to_its_entry(name: str) -> None:
+    (anchor,) = re.findall(r"docs/runbook\.md#(\S+)$", ALL[name]["AlarmDescription"])
+    assert anchor == f"alarm-{name}"
+    assert anchor in RUNBOOK.anchors()
+
+
+def test_the_runbook_commands_name_what_the_template_makes() -> None:
+    commands = "\n".join(RUNBOOK.fences("sh", ""))
+    made = set(re.findall(r"!Sub (?:alias/|/aws/lambda/)?(mooring-\$\{Stage\}-[a-z-]+)", template()))
+    named = set(re.findall(r"mooring-prod-[a-z]+(?:-dead)?", commands))
+    known = {name.replace("${Stage}", "prod") for name in made}
+    assert {name for name in named if name != "mooring-prod-connections-restored"} <= known
+
+
+def template() -> str:
+    return document("template.yaml").text
+
+
+# -- what is watched -----------------------------------------------------------------------------------------
+
+
+@each_alarm
+def test_an_alarm_watches_what_exists(name: str) -> None:
+    queues = {queue["QueueName"] for queue in STACK.of_type("AWS::SQS::Queue").values()}
+    told = {row[0].strip("`") for row in RUNBOOK.rows("metric", "from", "means")}
+    for metric in metrics(ALL[name]):
+        where = dimensions(metric)
+        match metric["Namespace"]:
+            case "Mooring":
+                assert metric["MetricName"] in told
+                assert set(where) == {"service"}
+                assert where["service"] in FUNCTIONS
+            case "AWS/SQS":
+                assert where["QueueName"] in queues
+            case "AWS/Lambda":
+                assert where["FunctionName"].removeprefix(PREFIX) in FUNCTIONS
+            case "AWS/ApiGateway":
+                assert where == {"ApiId": "HttpApi"}
+            case other:
+                raise AssertionError(f"{other} is watched by nobody else here")
+
+
+def test_every_service_that_counts_a_metric_is_watched() -> None:
+    rows = RUNBOOK.rows("metric", "from", "means", "alarm")
+    told = {row[0].strip("`"): set(row[1].split(", ")) for row in rows if re.search(r"\(#alarm-", row[3])}
+    watched: dict[str, set[str]] = {}
+    for alarm in ALL.values():
+        for metric in metrics(alarm):
+            if metric["Namespace"] == "Mooring":
+                watched.setdefault(metric["MetricName"], set()).add(dimensions(metric)["service"])
+    assert {name: told[name] for name in watched} == watched
+    assert {name for name in told if name not in watched} == {"RefreshFailed"}
+
+
+def test_every_alarm_word_of_the_code_is_watched_or_said_not_to_be() -> None:
+    rows = RUNBOOK.rows("metric", "from", "means", "alarm")
+    alarmed = {row[0].strip("`"): row[3] for row in rows}
+    watched = {metric["MetricName"] for alarm in ALL.values() for metric in metrics(alarm)}
+    for word in {*ALARMS.values()}:
+        assert word in watched or alarmed[word].startswith("no; look at the rate"), word
+
+
+def test_throttles_are_those_of_every_function_and_dead_letters_of_both_queues() -> None:
+    throttled = {dimensions(m)["FunctionName"].removeprefix(PREFIX) for m in metrics(ALL["throttles"])}
+    assert throttled == FUNCTIONS
+    for name in ("refresh-dead", "recovery-dead"):
+        (metric,) = metrics(ALL[name])
+        assert dimensions(metric) == {"QueueName": f"{PREFIX}{name}"}
+
+
+# -- when it rings -------------------------------------------------------------------------------------------
+
+
+@each_alarm
+def test_only_silence_of_the_sweep_is_alarming(name: str) -> None:
+    missing = "breaching" if name == "sweep-missing" else "notBreaching"
+    assert ALL[name]["TreatMissingData"] == missing
+
+
+def test_the_dead_mans_alarm_rings_after_five_minutes_without_a_sweep() -> None:
+    alarm = ALL["sweep-missing"]
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("Swept", "Sum")
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 300
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    assert source()["Resources"]["SweepMissingAlarm"]["DependsOn"] == "SweepSchedule"
+
+
+def test_overdue_rings_after_ten_minutes() -> None:
+    alarm = ALL["overdue"]
+    assert (alarm["Statistic"], alarm["ComparisonOperator"]) == ("Maximum", "GreaterThanThreshold")
+    assert alarm["Threshold"] == 600
+
+
+def test_a_waiting_token_set_rings_before_its_age_is_left_out() -> None:
+    # SQS leaves a message out of the age once it was received three times: at 0, 1 and 2 visibility timeouts.
+    alarm, hidden = ALL["recovery-queue"], STACK.properties("RecoveryQueue")["VisibilityTimeout"]
+    assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+    assert alarm["Threshold"] + alarm["Period"] * alarm["EvaluationPeriods"] <= 2 * hidden
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["token-lost", "lost-rotation", "provider-misconfigured", "key-denied", "token-unreadable"],
+)
+def test_one_is_enough(name: str) -> None:
+    alarm = ALL[name]
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanOrEqualToThreshold", 1)
+    assert alarm["EvaluationPeriods"] == 1
+
+
+@each_alarm
+def test_a_sum_over_functions_holds_when_some_counted_nothing(name: str) -> None:
+    queries = ALL[name].get("Metrics", [])
+    if queries:
+        (expression,) = [query for query in queries if "Expression" in query]
+        assert expression["Expression"] == "SUM(METRICS())"
+        assert all(query["ReturnData"] is False for query in queries if query is not expression)
+        assert len({query["MetricStat"]["Period"] for query in queries if query is not expression}) == 1
+        assert len(queries) <= 10  # CloudWatch takes no more in one alarm
+    else:
+        assert {"MetricName", "Statistic", "Period"} <= set(ALL[name])
+
+
+# -- whom it tells -------------------------------------------------------------------------------------------
+
+
+def test_alarms_tell_the_topic_when_they_start_and_when_they_end() -> None:
+    for alarm in Stack(AlarmTopicArn=TOPIC).of_type("AWS::CloudWatch::Alarm").values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPIC]
+
+
+def test_without_a_topic_they_tell_nobody() -> None:
+    assert not [alarm for alarm in ALL.values() if "AlarmActions" in alarm or "OKActions" in alarm]
+
+
+@pytest.mark.parametrize(
+    ("topic", "right"),
+    [
+        ("", True),
+        (TOPIC, True),
+        (f"{TOPIC}.fifo", False),
+        ("alarms", False),
+        ("arn:aws:sqs:eu-central-1:111122223333:alarms", False),
+    ],
+)
+def test_a_topic_is_a_standard_topic_or_none(topic: str, right: bool) -> None:
+    pattern = source()["Parameters"]["AlarmTopicArn"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, topic)) is right
+
+
+def test_alarms_are_named_after_their_stage() -> None:
+    other = Stack(Stage="test").of_type("AWS::CloudWatch::Alarm").values()
+    assert {alarm["AlarmName"] for alarm in other} == {f"mooring-test-{name}" for name in NAMES}

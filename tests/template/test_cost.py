@@ -1,0 +1,63 @@
+"""What docs/cost.md reckons with is what the template makes, and its tables are what the arithmetic says."""
+
+from typing import Any
+
+import pytest
+
+from mooring.core.schedule import SHARDS
+from tests.docs.markdown import document
+from tests.template.translated import Stack
+
+COST = document("docs/cost.md")
+STACK = Stack()
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for block in COST.fences("python"):
+        exec(compile(block, "docs/cost.md", "exec"), found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("head", "names", "factor"),
+    [
+        ("a thousand connections, for a month", ("hourly", "daily", "on_read"), 1000),
+        ("what stands", ("sweeps", "polling", "alarms", "metrics"), 1),
+        ("idle", ("idle_first_year", "idle_third_year"), 1),
+    ],
+)
+def test_a_table_is_what_the_arithmetic_says(
+    figures: dict[str, Any], head: str, names: tuple[str, ...], factor: int
+) -> None:
+    told = [float(row[1]) for row in COST.rows(head)]
+    assert told == pytest.approx([factor * figures[name] for name in names], abs=0.005)
+
+
+def test_it_reckons_with_every_function_and_its_memory(figures: dict[str, Any]) -> None:
+    memory = {
+        function["FunctionName"].removeprefix("mooring-prod-"): function["MemorySize"] / 1024
+        for function in STACK.of_type("AWS::Lambda::Function").values()
+    }
+    assert figures["GIGABYTES"] == memory
+    assert set(figures["SECONDS"]) == set(memory)
+
+
+def test_it_reckons_with_every_alarm_and_shard(figures: dict[str, Any]) -> None:
+    watched = [
+        sum("MetricStat" in query for query in alarm.get("Metrics", ())) or 1
+        for alarm in STACK.of_type("AWS::CloudWatch::Alarm").values()
+    ]
+    assert (figures["ALARM_METRICS"], len(watched)) == (sum(watched), 15)
+    assert figures["SHARDS"] == SHARDS
+
+
+def test_it_reckons_with_a_sweep_every_minute_and_two_polled_queues(figures: dict[str, Any]) -> None:
+    assert STACK.properties("SweepSchedule")["ScheduleExpression"] == "rate(1 minute)"
+    assert figures["MINUTES"] == 60 * figures["MONTH"]
+    assert len(STACK.of_type("AWS::Lambda::EventSourceMapping")) == 2
+
+
+def test_batches_are_as_large_as_reckoned_with() -> None:
+    assert STACK.properties("RefreshQueueSource")["BatchSize"] == 10
