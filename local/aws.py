@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from local import HOST, ROOT
-from local.aws_controls import Controls
+from local.aws_controls import REPEATED, Controls
 from local.processes import ProcessError, spawn
 
 _READY = "listening on "
@@ -34,8 +34,8 @@ class SerializedApp:
     """A WSGI application that handles one request at a time.
 
     A long poll (SQS ReceiveMessage with WaitTimeSeconds) would keep everybody else waiting: it becomes short
-    polls that let others in between, repeated after every change and at least four times a second until a
-    message is there. A queue's own default wait is not applied; ask for it in the call.
+    polls that let others in between, repeated after every call of SQS and at least four times a second until
+    a message is there. A queue's own default wait is not applied; ask for it in the call.
 
     Args:
         app: the application behind the lock.
@@ -60,16 +60,19 @@ class SerializedApp:
     def _run(self, environ: _Environ, wait_seconds: float) -> tuple[str, list[tuple[str, str]], bytes]:
         deadline = time.monotonic() + wait_seconds
         sent = environ["wsgi.input"].read() if wait_seconds else b""
+        repeated = False
         with self._turn:
             while True:
                 # The application consumes its environ and its body; a repeated poll needs both again.
-                attempt = {**environ, "wsgi.input": io.BytesIO(sent)} if wait_seconds else environ
-                answer = _collect(self._app, attempt)
+                again = {**environ, "wsgi.input": io.BytesIO(sent), REPEATED: repeated}
+                answer = _collect(self._app, again if wait_seconds else environ)
+                repeated = True
                 left = deadline - time.monotonic()
                 if left <= 0 or b'"Messages"' in answer[2] or not answer[0].startswith("200"):
                     break
                 self._turn.wait(min(left, _LONGEST_PAUSE_SECONDS))
-            if not wait_seconds:
+            if environ.get("HTTP_X_AMZ_TARGET", "").startswith("AmazonSQS.") and not wait_seconds:
+                # Only these bring messages; waking every poll after every call would be half the work.
                 self._turn.notify_all()
         return answer
 

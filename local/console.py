@@ -11,6 +11,8 @@ from local.emulator import InvocationResult
 
 _WIDTHS = (12, 20, 16)
 _FAILED = frozenset({"failed"})
+#: Outcomes that say nothing new when they come again.
+_QUIET = frozenset({"listed", "swept"})
 
 
 class Console:
@@ -23,7 +25,7 @@ class Console:
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._turn = threading.Lock()
-        self._listed = False
+        self._quiet: set[tuple[str, str]] = set()
         self._colours = self._out.isatty()
 
     def say(self, text: str) -> None:
@@ -43,25 +45,46 @@ class Console:
         self.say("\n".join(["", f"Mooring is ready ({seconds:.0f} s).", "", *lines, ""]))
 
     def invocation(self, function: str, result: InvocationResult) -> None:
-        """Print the line of one invocation; of lists in a row (a page that polls) only the first."""
-        listed = result.error is None and last_line(result.log_lines).get("outcome") == "listed"
-        again, self._listed = listed and self._listed, listed
-        if not again:
-            self.say(self.line(function, result))
+        """Print one invocation: a line, or a line for each record where the function wrote several.
 
-    def line(self, function: str, result: InvocationResult) -> str:
-        """Time, function, outcome or reason, provider, milliseconds, and the reference of a failure."""
-        said = last_line(result.log_lines)
-        if result.error is not None:
-            outcome, failed = f"error: {result.error}", True
+        What repeats by itself and does nothing (a page that polls, a sweep that finds nothing due) is printed
+        only the first time after something else happened.
+        """
+        if (quiet := _quiet(result)) is None:
+            self._quiet.clear()
+        elif (function, quiet) in self._quiet:
+            return
         else:
-            failed = said.get("outcome") in _FAILED
-            outcome = str((said.get("reason") if failed else None) or said.get("outcome") or "done")
+            self._quiet.add((function, quiet))
+        self.say("\n".join(self.lines(function, result)))
+
+    def lines(self, function: str, result: InvocationResult) -> list[str]:
+        """Time, function, outcome or reason, provider, milliseconds, and the reference of a failure.
+
+        The milliseconds of the whole invocation stand in its last line.
+        """
+        written = [said for said in log_lines(result.log_lines) if "outcome" in said]
+        if result.error is not None:
+            # Records were worked on one after the other; the one that broke off has written nothing.
+            written = (
+                [*written, {"outcome": f"error: {result.error}"}]
+                if len(written) > 1
+                else [{**last_line(result.log_lines), "outcome": f"error: {result.error}"}]
+            )
+        shown = [self._line(function, said) for said in written[:-1]]
+        return [*shown, self._line(function, written[-1] if written else {}, result)]
+
+    def _line(self, function: str, said: Mapping[str, Any], result: InvocationResult | None = None) -> str:
+        outcome = str(said.get("outcome") or "done")
+        failed = outcome in _FAILED or outcome.startswith("error: ")
+        if outcome in _FAILED:
+            outcome = str(said.get("reason") or outcome)
         cells = (function, outcome, str(said.get("provider") or ""))
         text = "  ".join(f"{cell:{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))
-        text = f"{time.strftime('%H:%M:%S')}  {text}{result.duration_ms:7.0f} ms"
+        text = f"{time.strftime('%H:%M:%S')}  {text}"
+        text += f"{result.duration_ms:7.0f} ms" if result else " " * 10
         notes = [f"ref {said['ref']}"] if failed and said.get("ref") else []
-        notes += ["cold start"] if result.cold else []
+        notes += ["cold start"] if result and result.cold else []
         text = f"{text}  {', '.join(notes)}".rstrip()
         return f"\033[31m{text}\033[0m" if failed and self._colours else text
 
@@ -69,9 +92,10 @@ class Console:
         return f"\033[1m{text}\033[0m" if self._colours else text
 
 
-def last_line(log_lines: Sequence[str]) -> Mapping[str, Any]:
-    """The log line that ends an invocation, parsed; empty when the function wrote none."""
-    for line in reversed(log_lines):
+def log_lines(lines: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The log lines among everything that an invocation wrote, parsed."""
+    found: list[Mapping[str, Any]] = []
+    for line in lines:
         if not line.startswith("{"):
             continue
         try:
@@ -80,5 +104,26 @@ def last_line(log_lines: Sequence[str]) -> Mapping[str, Any]:
             continue
         # A metric may be a line of its own; only a log line has a level.
         if isinstance(said, dict) and "level" in said:
-            return said
-    return {}
+            found.append(said)
+    return found
+
+
+def last_line(lines: Sequence[str]) -> Mapping[str, Any]:
+    """The log line that ends an invocation, parsed; empty when the function wrote none."""
+    found = log_lines(lines)
+    return found[-1] if found else {}
+
+
+def _quiet(result: InvocationResult) -> str | None:
+    """The outcome of an invocation that did nothing; None for any other."""
+    outcome = last_line(result.log_lines).get("outcome")
+    return outcome if result.error is None and outcome in _QUIET and not _enqueued(result) else None
+
+
+def _enqueued(result: InvocationResult) -> object:
+    """How many messages a sweep says it queued, in its answer."""
+    try:
+        answer = result.json()
+    except ValueError:
+        return None
+    return answer.get("enqueued") if isinstance(answer, dict) else None

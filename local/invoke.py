@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from local import ROOT
-from local.console import last_line
+from local.console import log_lines
 from local.emulator import InvocationResult
 from local.functions import from_json
 from local.processes import ProcessError
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("function", help="its folder under functions/")
     parser.add_argument("events", nargs="*", type=Path, help="event files; default: events/FUNCTION*.json")
     parser.add_argument("--stack-dir", type=Path, default=ROOT / DEFAULT, help="folder of the running stack")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     try:
         failed = invoke(given.function, given.events, StackDir(given.stack_dir))
     except (StackError, ProcessError) as error:
@@ -77,8 +77,10 @@ def _shown(name: str, result: InvocationResult) -> list[str]:
         lines.append(f"  failed: {_short(result.payload.decode('utf-8', 'replace'))}")
     else:
         lines += _answer(result.json())
-    said = {key: value for key, value in last_line(result.log_lines).items() if key != "_aws"}
-    return [*lines, f"  log: {json.dumps(said)}" if said else "  log: nothing", ""]
+    said = [
+        {key: value for key, value in line.items() if key != "_aws"} for line in log_lines(result.log_lines)
+    ]
+    return [*lines, *([f"  log: {json.dumps(line)}" for line in said] or ["  log: nothing"]), ""]
 
 
 def _answer(answer: Any) -> list[str]:

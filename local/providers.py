@@ -30,15 +30,17 @@ def start_simulators(
     base_url: str,
     given: Secrets,
     own_descriptors: Path | None,
+    token_seconds: int,
     cleanup: ExitStack,
 ) -> Providers:
     """Simulate every enabled provider that can be simulated.
 
     Args:
         client_ids: of each enabled provider, by provider id.
-        base_url: ours; redirect URIs start with it.
+        base_url: ours; redirect URIs start with it, and notices are sent there.
         given: secrets that somebody chose.
         own_descriptors: a folder; a descriptor there stands for a provider that is not ours to simulate.
+        token_seconds: life of an access token, where tokens expire.
         cleanup: gets what stops the simulators.
     """
     base_urls: dict[str, str] = {}
@@ -51,6 +53,8 @@ def start_simulators(
             client_id=client_id,
             client_secret=held["client_secret"],
             redirect_uri=f"{base_url}/callback/{provider}",
+            access_token_seconds=token_seconds,
+            deliver_to=base_url,
         )
         simulator = start_simulator(provider, config)
         cleanup.callback(simulator.stop)

@@ -14,24 +14,14 @@ import boto3
 from botocore.config import Config
 
 from local import REGION
-from local.template import ACCOUNT, Intrinsics, Route, TemplateError, routes, translate
+from local.callers import POLLER, credentials_of
+from local.not_here import NOT_HERE, OWN_NAME, stand_in
+from local.template import Intrinsics, Route, TemplateError, routes, translate
+from local.triggers import QueueTrigger, Schedule, queue_trigger, schedule
 
+_NAME_PREFIX = "mooring-local-"
 CREDENTIALS = ("mooring-local", "mooring-local")
 """Access key id and secret of the local stack: fixed dummies, good for nothing else."""
-
-NOT_HERE: Mapping[str, str] = {
-    "AWS::ApiGatewayV2::Api": "served by local/gateway.py from the same template",
-    "AWS::ApiGatewayV2::ApiMapping": "there is no domain",
-    "AWS::ApiGatewayV2::DomainName": "there is no domain",
-    "AWS::ApiGatewayV2::Stage": "throttling and access logs are API Gateway's",
-    "AWS::IAM::Role": "nobody evaluates policies here; tests read them from the template",
-    "AWS::Lambda::Function": "runs in local/runtime.py",
-    "AWS::Lambda::LayerVersion": "its staged folder is on the functions' module path",
-    "AWS::Lambda::Permission": "nobody evaluates policies here",
-    "AWS::SQS::QueuePolicy": "nobody evaluates policies here",
-    "AWS::Logs::LogGroup": "functions log to files in the stack folder",
-}
-"""Resource types that have no meaning on one machine, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +35,8 @@ class Function:
         environment: its variables.
         timeout_seconds: its time limit.
         memory_mb: its memory.
+        physical_name: what AWS calls it.
+        reserved: how many of it may run at once; None without a limit of its own.
     """
 
     logical_id: str
@@ -53,6 +45,8 @@ class Function:
     environment: dict[str, str]
     timeout_seconds: int
     memory_mb: int
+    physical_name: str
+    reserved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +59,8 @@ class Provisioned:
         keys: key ARN by logical id.
         functions: every function of the template.
         routes: every route of the HTTP API.
+        queue_triggers: queues that feed functions.
+        schedules: what starts functions again and again.
         left_out: logical ids that were not created, with the reason.
     """
 
@@ -73,6 +69,8 @@ class Provisioned:
     keys: dict[str, str] = field(default_factory=dict)
     functions: list[Function] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    queue_triggers: list[QueueTrigger] = field(default_factory=list)
+    schedules: list[Schedule] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -82,11 +80,29 @@ class _Resource:
     attributes: Mapping[str, str]
 
 
-def client(service: str, endpoint_url: str) -> Any:
-    """A boto3 client of the simulated AWS."""
+def short_name(name: str) -> str:
+    """A physical name without what all of them start with: how people and tests call it."""
+    return name.removeprefix(_NAME_PREFIX)
+
+
+def client(service: str, endpoint_url: str, *, poller_of: str | None = None) -> Any:
+    """A boto3 client of the simulated AWS.
+
+    Args:
+        service: as boto3 calls it.
+        endpoint_url: the simulated AWS.
+        poller_of: the function in whose name calls are made, when it is Lambda that makes them.
+    """
+    credentials = CREDENTIALS if poller_of is None else credentials_of(poller_of)
     # A session of its own: boto3's default one is shared, and its creation is not safe between threads.
-    session = boto3.session.Session(*CREDENTIALS, region_name=REGION)
-    settings = Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=30, proxies={})
+    session = boto3.session.Session(*credentials, region_name=REGION)
+    settings = Config(
+        retries={"max_attempts": 1},
+        connect_timeout=5,
+        read_timeout=30,
+        proxies={},
+        user_agent_extra=None if poller_of is None else POLLER,
+    )
     return session.client(service, endpoint_url=endpoint_url, config=settings)  # type: ignore[call-overload]
 
 
@@ -121,7 +137,9 @@ class _Provisioner:
             "AWS::DynamoDB::Table": self._table,
             "AWS::KMS::Alias": self._alias,
             "AWS::KMS::Key": self._key,
+            "AWS::Lambda::EventSourceMapping": self._queue_trigger,
             "AWS::SQS::Queue": self._queue,
+            "AWS::Scheduler::Schedule": self._schedule,
         }
 
     def run(self) -> Provisioned:
@@ -157,7 +175,9 @@ class _Provisioner:
         kind = resource["Type"]
         if kind in NOT_HERE:
             self._result.left_out[name] = NOT_HERE[kind]
-            made = self._stand_in(name, kind, resource.get("Properties", {}))
+            properties = resource.get("Properties", {})
+            ref = str(self._intrinsics.resolve(properties.get(OWN_NAME.get(kind, ""), name)))
+            made = _Resource(ref, stand_in(kind, ref))
         elif kind in self._makers:
             made = self._makers[kind](name, self._intrinsics.resolve(resource.get("Properties", {})))
         else:
@@ -168,29 +188,15 @@ class _Provisioner:
         self._made[name] = made
         return made
 
-    def _stand_in(self, name: str, kind: str, properties: Mapping[str, Any]) -> _Resource:
-        """Names for what is not created, so that references to it resolve; nobody here looks them up."""
-        own_name = {
-            "AWS::IAM::Role": "RoleName",
-            "AWS::Lambda::Function": "FunctionName",
-            "AWS::Logs::LogGroup": "LogGroupName",
-        }
-        ref = str(self._intrinsics.resolve(properties.get(own_name.get(kind, ""), name)))
-        arns = {
-            "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{ref}",
-            "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{ref}",
-            "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{ref}:*",
-        }
-        return _Resource(ref, {"Arn": arns[kind]} if kind in arns else {})
-
     def _function(self, name: str, properties: Mapping[str, Any]) -> Function:
         resolved = self._intrinsics.resolve(
             {
                 key: properties[key]
-                for key in ("Code", "Handler", "Timeout", "MemorySize")
+                for key in ("Code", "Handler", "Timeout", "MemorySize", "ReservedConcurrentExecutions")
                 if key in properties
             }
         )
+        reserved = resolved.get("ReservedConcurrentExecutions")
         variables = self._intrinsics.resolve(properties.get("Environment", {}).get("Variables", {}))
         return Function(
             logical_id=name,
@@ -199,6 +205,8 @@ class _Provisioner:
             environment={key: str(value) for key, value in variables.items()},
             timeout_seconds=int(resolved.get("Timeout", 3)),
             memory_mb=int(resolved.get("MemorySize", 128)),
+            physical_name=self._ref(name),
+            reserved=None if reserved is None else int(reserved),
         )
 
     def _client(self, service: str) -> Any:
@@ -262,6 +270,16 @@ class _Provisioner:
         arn = _call(name, sqs.get_queue_attributes, wanted)["Attributes"]["QueueArn"]
         self._result.queues[queue_name] = url
         return _Resource(url, {"Arn": arn, "QueueName": queue_name, "QueueUrl": url})
+
+    def _queue_trigger(self, name: str, properties: dict[str, Any]) -> _Resource:
+        if trigger := queue_trigger(name, properties):
+            self._result.queue_triggers.append(trigger)
+        return _Resource(name, {})
+
+    def _schedule(self, name: str, properties: dict[str, Any]) -> _Resource:
+        if found := schedule(name, properties):
+            self._result.schedules.append(found)
+        return _Resource(properties.get("Name", name), {})
 
 
 def _call(name: str, operation: Callable[..., Any], parameters: dict[str, Any]) -> Any:

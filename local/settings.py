@@ -10,6 +10,10 @@ from local.stack_dir import DEFAULT, StackError
 
 _DEFAULT_PORT = "8000"
 _HIGHEST_PORT = 65_535
+#: Short, so that whoever watches sees tokens being refreshed.
+_LIFETIME = "240"
+_LIFETIME_NAME = "MOORING_LOCAL_TOKEN_SECONDS"
+_LONGEST_LIFETIME = 31_536_000
 _SECRET_NAMES = frozenset({"client_secret", "webhook_secret"})
 
 Secrets = Mapping[str, Mapping[str, str]]
@@ -26,6 +30,7 @@ class Options:
         providers_dir: a folder with further descriptors.
         config: a YAML file that is laid over mooring.yaml.
         secrets: a JSON file with providers' secrets.
+        token_seconds: life of an access token at the simulated provider whose tokens expire.
     """
 
     stack_dir: Path = DEFAULT
@@ -33,6 +38,7 @@ class Options:
     providers_dir: Path | None = None
     config: Path | None = None
     secrets: Path | None = None
+    token_seconds: int = int(_LIFETIME)
 
 
 def read_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
@@ -48,10 +54,16 @@ def read_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Option
     given = parser.parse_args(arguments)
     return Options(
         stack_dir=given.stack_dir,
-        port=_port(given.port or environ.get("PORT") or _DEFAULT_PORT),
+        port=_number("PORT", given.port or environ.get("PORT") or _DEFAULT_PORT, 0, _HIGHEST_PORT),
         providers_dir=_path(environ, "MOORING_PROVIDERS_DIR"),
         config=_path(environ, "MOORING_CONFIG"),
         secrets=_path(environ, "MOORING_SECRETS"),
+        token_seconds=_number(
+            _LIFETIME_NAME,
+            environ.get(_LIFETIME_NAME) or _LIFETIME,
+            1,
+            _LONGEST_LIFETIME,
+        ),
     )
 
 
@@ -91,9 +103,9 @@ def _are_secrets(held: object) -> bool:
     )
 
 
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) > _HIGHEST_PORT:
-        raise StackError(f"PORT must be a number from 0 to {_HIGHEST_PORT}, not {text!r}")
+def _number(name: str, text: str, lowest: int, highest: int) -> int:
+    if not text.isascii() or not text.isdecimal() or not lowest <= int(text) <= highest:
+        raise StackError(f"{name} must be a number from {lowest} to {highest}, not {text!r}")
     return int(text)
 
 

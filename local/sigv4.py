@@ -1,4 +1,4 @@
-"""Checks AWS Signature Version 4 on a request, as API Gateway does for routes with AWS_IAM.
+"""Checks AWS Signature Version 4 on a request, as API Gateway does for routes with AWS_IAM, and Lambda.
 
 The signature is made again with botocore's own signer and compared. Only the `Authorization` header is
 read: a signature in the query (a presigned URL) is refused, and no policy is evaluated, because the local
@@ -20,6 +20,8 @@ from botocore.credentials import Credentials
 from local.request import HttpRequest
 
 SERVICE = "execute-api"
+"""Signing name of HTTP APIs."""
+
 MAX_AGE_SECONDS = 300
 """How far a signature's time may lie from now, before or after."""
 
@@ -35,7 +37,12 @@ class SignatureRefusedError(Exception):
 
 
 def verify(
-    request: HttpRequest, *, credentials: Mapping[str, str], region: str, now: datetime | None = None
+    request: HttpRequest,
+    *,
+    credentials: Mapping[str, str],
+    region: str,
+    service: str = SERVICE,
+    now: datetime | None = None,
 ) -> str:
     """The access key id that signed the request.
 
@@ -43,6 +50,7 @@ def verify(
         request: what to check.
         credentials: secret access key by access key id.
         region: AWS region in the credential scope.
+        service: signing name in it.
         now: with a time zone; the current time when left out.
 
     Raises:
@@ -54,7 +62,7 @@ def verify(
         raise SignatureRefusedError("no AWS4-HMAC-SHA256 Authorization header")
     timestamp = headers.get("x-amz-date", "")
     _check_time(timestamp, now or datetime.now(UTC))
-    if match["scope"] != f"{timestamp[:8]}/{region}/{SERVICE}/aws4_request":
+    if match["scope"] != f"{timestamp[:8]}/{region}/{service}/aws4_request":
         raise SignatureRefusedError("the credential scope names another day, region or service")
     secret = credentials.get(match["key"])
     if secret is None:
@@ -65,7 +73,8 @@ def verify(
     digest = hashlib.sha256(request.body).hexdigest()
     if headers.get("x-amz-content-sha256", digest) != digest:
         raise SignatureRefusedError("x-amz-content-sha256 is not the body's hash")
-    expected = _Signer(Credentials(match["key"], secret), region, digest).sign_again(request, headers, signed)
+    signer = _Signer(Credentials(match["key"], secret), service, region, digest)
+    expected = signer.sign_again(request, headers, signed)
     if not hmac.compare_digest(expected, match["signature"]):
         raise SignatureRefusedError("wrong signature")
     return match["key"]
@@ -74,8 +83,8 @@ def verify(
 class _Signer(SigV4Auth):
     """botocore's signer, held to the headers that the client says it signed."""
 
-    def __init__(self, credentials: Credentials, region: str, digest: str) -> None:
-        super().__init__(credentials, SERVICE, region)
+    def __init__(self, credentials: Credentials, service: str, region: str, digest: str) -> None:
+        super().__init__(credentials, service, region)
         self._digest = digest
 
     def sign_again(self, request: HttpRequest, headers: Mapping[str, str], signed: Iterable[str]) -> str:

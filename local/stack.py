@@ -1,12 +1,13 @@
 """Starts and stops everything: the order of things, and little else.
 
-simulated AWS, link key, providers' simulators, demo, staged code, resources of the template, function
-processes, HTTP API, stack.json. What takes long runs side by side.
+simulated AWS, link key, providers' simulators, demo, staged code, resources of the template, Lambda API,
+function processes, HTTP API, pollers and schedules, stack.json. What takes long runs side by side, and
+what was started last stops first.
 """
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,17 +16,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 from local import HOST, REGION, ROOT
 from local.aws import AwsProcess
+from local.aws_requests import note_call
+from local.callers import credentials_of
 from local.console import Console
 from local.demo import Demo, DemoConfig, start_demo
 from local.emulator import FunctionSpec, InvocationResult, emulator_path
-from local.functions import as_json, spec_of, warm
+from local.functions import as_json, first_event, spec_of, warm
+from local.invoker import Invoker
 from local.keys import KID, make_link_key
+from local.lambda_api import LambdaApi
 from local.processes import guarded
 from local.providers import Providers, start_simulators, store_secrets, without_secret
-from local.provision import CREDENTIALS, Provisioned, provision
+from local.provision import CREDENTIALS, Function, Provisioned, provision, short_name
 from local.runtime import RuntimePool
 from local.settings import Options, read_secrets
 from local.stack_dir import StackDir, StackError
+from local.starters import Starters
 
 if TYPE_CHECKING:
     from mooring.providers.compiler import LocalCompile, Project
@@ -33,7 +39,8 @@ if TYPE_CHECKING:
 STAGE = "local"
 _TEMPLATE = ROOT / "template.yaml"
 _PARAMETERS = {"Stage": STAGE, "DomainName": HOST}
-_NAME_PREFIX = f"mooring-{STAGE}-"
+#: Processes of one function at most, unless the template reserves fewer.
+_PROCESSES = 8
 
 
 class Stack:
@@ -59,6 +66,7 @@ class Stack:
         self._base_url = ""
         self._specs: dict[str, FunctionSpec] = {}
         self._pools: dict[str, RuntimePool] = {}
+        self._invoker = Invoker(self._report)
         self.info: dict[str, Any] = {}
         """The content of stack.json."""
 
@@ -98,18 +106,25 @@ class Stack:
             base_url=self._base_url,
             given=given,
             own_descriptors=self._options.providers_dir,
+            token_seconds=self._options.token_seconds,
             cleanup=self._cleanup,
         )
         demo = self._start_demo(project)
         self._stage(local, providers, demo)
         endpoint_url, resources = made.result()
         store_secrets(endpoint_url, STAGE, providers.secrets)
-        self._start_pools(resources, endpoint_url)
-        warmed = [threads.submit(self._warm, name, resources) for name in self._pools]
+        starters = Starters(resources, endpoint_url, self._invoker)
+        lambda_url = self._start_lambda_api(resources, endpoint_url, starters)
+        # They wait for what runs, which ends with the function processes: after those, so before them here.
+        self._cleanup.callback(starters.join)
+        self._start_pools(resources, endpoint_url, lambda_url)
+        warmed = [threads.submit(self._warm, function, resources) for function in resources.functions]
         self._start_gateway(resources, listener)
         for future in warmed:
             future.result()
-        self._announce(endpoint_url, resources, providers, demo)
+        self._cleanup.callback(starters.stop)
+        starters.start()
+        self._announce(endpoint_url, lambda_url, resources, providers, demo)
         self._say_ready(project, providers, time.monotonic() - started)
 
     def _load(self) -> tuple["Project", "LocalCompile"]:
@@ -151,20 +166,37 @@ class Stack:
         local = replace(local, simulators=providers.base_urls, return_to_origins=origins)
         stage(self._state.build, local=local)
 
-    def _start_pools(self, resources: Provisioned, endpoint_url: str) -> None:
+    def _start_lambda_api(self, resources: Provisioned, endpoint_url: str, starters: Starters) -> str:
+        callers = [CREDENTIALS, *(credentials_of(function.name) for function in resources.functions)]
+        api = LambdaApi(
+            self._invoker,
+            credentials=dict(callers),
+            note=lambda call: note_call(endpoint_url, call),
+            control=starters.control,
+        )
+        self._cleanup.callback(api.stop)
+        return api.url
+
+    def _start_pools(self, resources: Provisioned, endpoint_url: str, lambda_url: str) -> None:
         for function in resources.functions:
             spec = spec_of(
-                function, build=self._state.build, endpoint_url=endpoint_url, base_url=self._base_url
+                function,
+                build=self._state.build,
+                endpoint_url=endpoint_url,
+                lambda_url=lambda_url,
+                base_url=self._base_url,
             )
-            pool = RuntimePool(spec, log_path=self._state.log(spec.name))
-            self._cleanup.callback(pool.stop)
+            limit = _PROCESSES if function.reserved is None else min(_PROCESSES, function.reserved)
+            pool = RuntimePool(spec, log_path=self._state.log(spec.name), limit=limit)
             self._specs[function.logical_id] = spec
             self._pools[function.logical_id] = pool
+            self._invoker.add(function.logical_id, function.physical_name, pool)
+        self._cleanup.callback(_stop_all, list(self._pools.values()))
 
-    def _warm(self, function: str, resources: Provisioned) -> None:
-        pool = self._pools[function]
-        routes = [route for route in resources.routes if route.function == function]
-        warm(pool, routes, self._base_url, self._state.log(pool.spec.name))
+    def _warm(self, function: Function, resources: Provisioned) -> None:
+        event = first_event(function, resources, self._base_url)
+        if event is not None:
+            warm(self._pools[function.logical_id], event, self._state.log(function.name))
 
     def _start_gateway(self, resources: Provisioned, listener: socket.socket) -> None:
         # Importing SAM CLI takes seconds; by now the other processes are busy with their own start.
@@ -186,14 +218,18 @@ class Stack:
         if self.info:
             self._console.invocation(self._specs[function].name, result)
 
-    def _announce(self, endpoint_url: str, resources: Provisioned, providers: Providers, demo: Demo) -> None:
+    def _announce(
+        self, endpoint_url: str, lambda_url: str, resources: Provisioned, providers: Providers, demo: Demo
+    ) -> None:
         self.info = {
             "base_url": self._base_url,
             "demo_url": demo.url,
             "aws_endpoint_url": endpoint_url,
+            "lambda_endpoint": lambda_url,
             "region": REGION,
-            "tables": _short_names({name: name for name in resources.tables.values()}),
-            "queues": _short_names(resources.queues),
+            "functions": {function.name: function.physical_name for function in resources.functions},
+            "tables": {short_name(name): name for name in resources.tables.values()},
+            "queues": {short_name(name): url for name, url in resources.queues.items()},
             "providers": dict(providers.base_urls),
             "link_key": {"path": str(self._state.link_key), "kid": KID},
             "credentials": {"access_key_id": CREDENTIALS[0], "secret_access_key": CREDENTIALS[1]},
@@ -238,8 +274,11 @@ def _provision(aws: AwsProcess) -> tuple[str, Provisioned]:
     return endpoint_url, provision(_TEMPLATE, endpoint_url=endpoint_url, parameters=_PARAMETERS)
 
 
-def _short_names(named: Mapping[str, str]) -> dict[str, str]:
-    return {name.removeprefix(_NAME_PREFIX): value for name, value in named.items()}
+def _stop_all(pools: Sequence[RuntimePool]) -> None:
+    # Side by side: each takes its time to end its processes.
+    with ThreadPoolExecutor(max(1, len(pools)), thread_name_prefix="stop") as threads:
+        for done in [threads.submit(pool.stop) for pool in pools]:
+            done.result()
 
 
 def _port_of(url: str) -> int:

@@ -1,7 +1,7 @@
 """Brightcart, a made-up product that uses Mooring: what a newcomer sees first, and an example to copy.
 
-It signs links (`links`), lists connections (`listing`) and shows both on one page. It never asks for a
-token. It has no login: whoever opens it acts as the merchant that the page names.
+It signs links (`links`), lists and ends connections (`listing`) and shows all on one page. It never asks
+for a token. It has no login: whoever opens it acts as the merchant that the page names.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ class DemoConfig:
         base_url: Mooring's base URL, without a slash at the end.
         link_key_path: PEM file (PKCS8) with the Ed25519 key that signs links; read at each signing.
         kid: the key's id in Mooring's settings.
-        region: AWS region that the list call is signed for.
-        credentials: access key id and secret access key that sign the list call.
+        region: AWS region that its calls are signed for.
+        credentials: access key id and secret access key that sign its calls.
         providers: (id, name) of each provider to offer, in order.
         merchant: the merchant that the page shows unless `?merchant=` names another.
         port: TCP port on 127.0.0.1; 0 takes a free one.

@@ -1,4 +1,4 @@
-"""The demo product's pages: one page, one poll, one route that signs a link."""
+"""The demo product's pages: one page, one poll, one route that signs a link, one that disconnects."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
@@ -13,11 +14,20 @@ from werkzeug.exceptions import HTTPException
 from local.demo import words
 from local.demo.links import LinkSigner
 from local.demo.listing import ConnectionsApi, Listing, Row
+from local.simulators.strict import is_foreign_form
 
 Providers = Sequence[tuple[str, str]]
 
 _HERE = Path(__file__).parent
 _CONNECTED = frozenset({"active", "needs_reconnect"})
+_UNNAMED_ACCOUNT = "default"
+# What a row's button does; a status that is not here has none.
+_ACTIONS = {
+    "active": "disconnect",
+    "needs_reconnect": "connect",
+    "uninstalled": "connect",
+    "disconnected": "connect",
+}
 # Each poll is a Lambda invocation; its own agent lets the stack keep quiet about them.
 _PAGE_AGENT, _POLL_AGENT = "brightcart-demo", "brightcart-demo-poll"
 _POLICY = (
@@ -45,20 +55,36 @@ def create_app(merchant: str, providers: Providers, signer: LinkSigner, api: Con
         return render_template("page.html", merchant=who, usual=merchant, banner=result, **view)
 
     def poll() -> Response:
-        view = page_view(api.list(_merchant(merchant), _POLL_AGENT), providers, time.time())
-        return jsonify({"trouble": view["trouble"], "connections": view["connections"]})
+        listing, now = api.list(_merchant(merchant), _POLL_AGENT), time.time()
+        # Nothing that changes by the second: the page is fetched anew whenever this differs.
+        rows = [
+            {**row._asdict(), "connected": words.ago_words(row.connected_at, now)} for row in listing.rows
+        ]
+        return jsonify({"trouble": listing.trouble, "connections": rows})
 
     def connect(provider: str) -> Response:
-        if provider not in names:
-            abort(404, "There is no such provider here.")
+        _known(provider, names)
+        who, account = _merchant(merchant), _account(request.args.get("account", _UNNAMED_ACCOUNT))
+        expected = None if account == _UNNAMED_ACCOUNT else account
+        return _to_mooring(lambda: signer.authorize_url(provider, who, _home(who, merchant), expected))
+
+    def disconnect(provider: str, account: str) -> Response:
+        if is_foreign_form(request):
+            abort(403, "This was sent from another site.")
+        _known(provider, names)
         who = _merchant(merchant)
-        home = f"http://127.0.0.1:{request.environ['SERVER_PORT']}/"
-        return_to = home if who == merchant else f"{home}?merchant={who}"
-        return _to_mooring(lambda: signer.authorize_url(provider, who, return_to))
+        done = api.disconnect(who, provider, _account(account), _PAGE_AGENT)
+        result = {
+            "status": "disconnected" if done else "not_disconnected",
+            "connection": f"{provider}#{account}",
+        }
+        home = _home(who, merchant)
+        return Response("", 303, {"Location": f"{home}{'&' if '?' in home else '?'}{urlencode(result)}"})
 
     app.add_url_rule("/", "page", page)
     app.add_url_rule("/connections.json", "poll", poll)
     app.add_url_rule("/connect/<provider>", "connect", connect)
+    app.add_url_rule("/disconnect/<provider>/<account>", "disconnect", disconnect, methods=["POST"])
     app.register_error_handler(HTTPException, _error_page)
     app.before_request(_loopback_names_only)
     app.after_request(_guard)
@@ -74,6 +100,8 @@ def page_view(listing: Listing, providers: Providers, now: float) -> dict[str, A
         "connected": len({row.provider for row in listing.rows if row.status == "active"} & set(names)),
         "trouble": listing.trouble,
         "more": listing.more,
+        # What the script compares with its first look, as something may change in between.
+        "facts": [listing.trouble, [[r.provider, r.account_id, r.status, r.version] for r in listing.rows]],
     }
 
 
@@ -92,19 +120,41 @@ def _card(provider: str, name: str, listing: Listing) -> dict[str, Any]:
 
 
 def _connection(row: Row, names: dict[str, str], now: float) -> dict[str, Any]:
+    alive = row.status == "active"
+    name = names.get(row.provider, row.provider)
     return {
         **row._asdict(),
-        "name": names.get(row.provider, row.provider),
+        "name": name,
         "status_words": words.status_words(row.status),
-        "expires": words.expiry_words(row.expires_at, now),
+        "why": words.why_words(row.status, row.last_error, name),
+        "expires_at": row.expires_at if alive else None,
+        "good_for": words.good_for_words(row.expires_at, now) if alive else "over",
         "connected": words.ago_words(row.connected_at, now),
         "connected_iso": datetime.fromtimestamp(row.connected_at, UTC).isoformat(timespec="seconds"),
+        "action": _ACTIONS.get(row.status) if row.provider in names else None,
     }
+
+
+def _known(provider: str, names: dict[str, str]) -> None:
+    if provider not in names:
+        abort(404, "There is no such provider here.")
+
+
+def _home(who: str, usual: str) -> str:
+    """The page's own address, where the merchant comes back to."""
+    home = f"http://127.0.0.1:{request.environ['SERVER_PORT']}/"
+    return home if who == usual else f"{home}?merchant={who}"
+
+
+def _account(named: str) -> str:
+    if not words.NAME.fullmatch(named):
+        abort(400, "An account id has 1 to 128 letters, digits, dots, underscores, colons or hyphens.")
+    return named
 
 
 def _merchant(usual: str) -> str:
     named = request.args.get("merchant", usual)
-    if not words.MERCHANT.fullmatch(named):
+    if not words.NAME.fullmatch(named):
         abort(400, "A merchant id has 1 to 128 letters, digits, dots, underscores, colons or hyphens.")
     return named
 

@@ -24,8 +24,16 @@ class LinkSigner:
         self._key_path = key_path
         self._kid = kid
 
-    def authorize_url(self, provider: str, merchant: str, return_to: str) -> str:
+    def authorize_url(
+        self, provider: str, merchant: str, return_to: str, account_id: str | None = None
+    ) -> str:
         """The address that starts a flow: connect `merchant` at `provider`, then come back to `return_to`.
+
+        Args:
+            provider: a provider id.
+            merchant: a merchant id.
+            return_to: where the merchant's browser ends up.
+            account_id: the one account that may be connected, when an ended connection is to be mended.
 
         Raises:
             OSError: the key file cannot be read.
@@ -41,6 +49,7 @@ class LinkSigner:
             "iat": now,
             "exp": now + LINK_SECONDS,
             "jti": secrets.token_urlsafe(16),
+            **({"account_id": account_id} if account_id else {}),
         }
         key = self._key_path.read_bytes()
         try:

@@ -1,4 +1,4 @@
-"""Listing a merchant's connections over Mooring's API, signed with SigV4 as any AWS client would."""
+"""Listing and ending a merchant's connections over Mooring's API, signed with SigV4 like any AWS call."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 _TIMEOUT_SECONDS = (2, 15)
-_OK = 200
+_OK, _NO_CONTENT = 200, 204
 
 
 class Row(NamedTuple):
@@ -35,7 +35,7 @@ class Listing(NamedTuple):
 
 
 class ConnectionsApi:
-    """Calls `GET /merchants/{merchant_id}/connections`.
+    """Calls `GET /merchants/{merchant_id}/connections` and `DELETE …/{provider}/{account_id}`.
 
     Args:
         base_url: Mooring's base URL.
@@ -55,7 +55,7 @@ class ConnectionsApi:
             agent: User-Agent of the call, so that a poll can be told from a page view.
         """
         try:
-            answer = self._get(f"{self._base_url}/merchants/{merchant}/connections", agent)
+            answer = self._call("GET", f"/merchants/{merchant}/connections", agent)
         except requests.RequestException:
             return Listing((), "Mooring does not answer. Is the local stack still starting, or stopped?")
         if answer.status_code != _OK:
@@ -65,13 +65,31 @@ class ConnectionsApi:
         except (ValueError, KeyError, TypeError, AttributeError):
             return Listing((), "Mooring's answer to the list call could not be read.")
 
-    def _get(self, url: str, agent: str) -> requests.Response:
-        unsigned = AWSRequest(method="GET", url=url, headers={"Accept": "application/json"})
+    def disconnect(self, merchant: str, provider: str, account_id: str, agent: str) -> bool:
+        """End one connection; whether that was done. A fault is an answer, never an exception.
+
+        Args:
+            merchant: a merchant id.
+            provider: a provider id.
+            account_id: which of the merchant's accounts there.
+            agent: User-Agent of the call.
+        """
+        path = f"/merchants/{merchant}/connections/{provider}/{account_id}"
+        try:
+            return self._call("DELETE", path, agent).status_code in {_OK, _NO_CONTENT}
+        except requests.RequestException:
+            return False
+
+    def _call(self, method: str, path: str, agent: str) -> requests.Response:
+        url = self._base_url + path
+        unsigned = AWSRequest(method=method, url=url, headers={"Accept": "application/json"})
         self._signer.add_auth(unsigned)
         with requests.Session() as session:
             session.trust_env = False
             headers = {**dict(unsigned.headers), "User-Agent": agent}
-            return session.get(url, headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
+            return session.request(
+                method, url, headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
+            )
 
 
 def _read(body: Mapping[str, Any]) -> Listing:

@@ -1,20 +1,19 @@
-"""Turning statuses, reason words and times into sentences."""
+"""Turning statuses, reason words and times into sentences that a merchant understands."""
 
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-MERCHANT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-"""What a merchant id looks like."""
+NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+"""What a merchant id or an account id looks like."""
 
 TRAITS: dict[str, str] = {
-    "notifyvisitors": "Has no state parameter and adds a slash on the way back: the browser's cookie alone "
-    "ties the flow together.",
-    "yotpo": "Reads the request from the URL fragment. Every store is a connection of its own.",
-    "xeno": "May grant less than was asked for. What was granted is what is stored.",
-    "whatconverts": "Hands out tokens that expire, together with a refresh token.",
+    "notifyvisitors": "Contacts, segments and campaigns. Access lasts until you take it back.",
+    "yotpo": "Reviews and ratings. Every store is connected on its own, and can be ended here or there.",
+    "xeno": "Conversations and contacts. You choose what Brightcart may do.",
+    "whatconverts": "Calls, forms and chats. Access runs out again and again, and is renewed by itself.",
 }
-"""What is peculiar about each provider."""
+"""What a merchant should know about each provider."""
 
 _PLAIN_TRAIT = "Described by a YAML file alone."
 
@@ -26,12 +25,27 @@ _STATUSES: dict[str, str] = {
     "disconnected": "Disconnected",
 }
 
+_WHY: dict[str, str] = {
+    "needs_reconnect": "{name} does not accept us any more.",
+    "uninstalled": "Removed at {name}.",
+    "disconnected": "Ended here.",
+}
+
+_ERRORS: dict[str, str] = {
+    "provider_misconfigured": "{name} refuses Brightcart's settings. That is not your fault.",
+    "provider_unavailable": "{name} cannot be reached right now.",
+    "provider_timeout": "{name} did not answer in time.",
+    "provider_answer_invalid": "{name} answered nonsense.",
+    "refresh_in_doubt": "{name}'s last answer was lost. This is being looked into.",
+    "lost_rotation": "{name}'s last answer was lost, so you have to connect again.",
+}
+
 _REASONS: dict[str, str] = {
     "account_mismatch": "The account you chose is not the one that was connected before.",
     "cross_site": "The request came from another site.",
     "flow_expired": "It took too long.",
     "flow_used": "This attempt was already finished.",
-    "grant_refused": "The provider did not accept the code that it had just handed out.",
+    "grant_refused": "The provider did not honour the approval that it had just given.",
     "link_expired": "The link had expired.",
     "provider_answer_invalid": "The provider's answer made no sense.",
     "provider_error": "The provider reported an error.",
@@ -42,8 +56,8 @@ _REASONS: dict[str, str] = {
     "uninstalled_meanwhile": "The app was uninstalled at the provider in the meantime.",
 }
 
-_MINUTE = 60
-_UNITS = ((86_400, "day"), (3_600, "hour"), (_MINUTE, "minute"))
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_UNITS = ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute"))
 
 
 class Banner(NamedTuple):
@@ -65,6 +79,20 @@ def status_words(status: str) -> str:
     return _STATUSES.get(status, status)
 
 
+def why_words(status: str, last_error: str | None, name: str) -> str:
+    """Why a connection is not as it should be; empty when there is nothing to say.
+
+    Args:
+        status: of the connection.
+        last_error: the reason word of what went wrong last, if anything did.
+        name: the provider's name.
+    """
+    known = _ERRORS.get(last_error or "") or _WHY.get(status)
+    if known:
+        return known.format(name=name)
+    return f"Last problem: {last_error.replace('_', ' ')}." if last_error else ""
+
+
 def span(seconds: float) -> str:
     """A span of time, rounded down: `less than a minute`, `1 minute`, `3 hours`."""
     for size, unit in _UNITS:
@@ -74,12 +102,26 @@ def span(seconds: float) -> str:
     return "less than a minute"
 
 
-def expiry_words(expires_at: int | None, now: float) -> str:
-    """When a token expires (epoch seconds; None: never)."""
+def left_words(seconds: float) -> str:
+    """A time that runs out, to the second where that matters: `45 s`, `3 min 12 s`, `5 h 2 min`, `2 days`.
+
+    The page's script says the same between two looks at the server.
+    """
+    whole = int(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return span(whole)
+
+
+def good_for_words(expires_at: int | None, now: float) -> str:
+    """How long Brightcart's access still works (epoch seconds; None: it does not run out by itself)."""
     if expires_at is None:
-        return "never"
-    left = expires_at - now
-    return f"in {span(left)}" if left > 0 else f"{span(-left)} ago"
+        return "no end"
+    return left_words(expires_at - now) if expires_at > now else "ran out"
 
 
 def ago_words(at: int, now: float) -> str:
@@ -105,14 +147,21 @@ def banner(parameters: Mapping[str, str], names: Mapping[str, str]) -> Banner | 
         return None
     kind, title, text = say
     reason = parameters.get("reason", "")
-    which = f" Account {account}." if MERCHANT.fullmatch(account) and account != "default" else ""
+    which = f" Account {account}." if NAME.fullmatch(account) and account != "default" else ""
     why = _REASONS.get(reason) or (f"Reason: {reason}." if re.fullmatch(r"[a-z_]{1,64}", reason) else "")
-    return Banner(kind, title.format(name=name), text.format(which=which, why=why).strip(), shown_ref)
+    filled = text.format(which=which, why=why, name=name)
+    return Banner(kind, title.format(name=name), filled.strip(), shown_ref)
 
 
 _SAY: dict[str, tuple[str, str, str]] = {
-    "connected": ("good", "{name} is connected.", "Its token is sealed and stored.{which}"),
+    "connected": ("good", "{name} is connected.", "Brightcart can use it now.{which}"),
     "denied": ("quiet", "{name} was not connected.", "You chose not to give access. Nothing was changed."),
     "failed": ("bad", "{name} could not be connected.", "{why} You can try again."),
     "pending_confirmation": ("wait", "{name} is almost connected.", "The product has to confirm it.{which}"),
+    "disconnected": (
+        "quiet",
+        "{name} is disconnected.",
+        "Brightcart has forgotten its access. You can connect again at any time.{which}",
+    ),
+    "not_disconnected": ("bad", "{name} could not be disconnected.", "Try again in a minute.{which}"),
 }

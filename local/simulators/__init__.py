@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 from flask import Flask, Response, abort, request
+from jinja2 import FileSystemLoader
 
+from local.simulators.admin import mount_admin
 from local.simulators.controls import mount_controls
 from local.simulators.grants import Clock
 from local.simulators.notifyvisitors import NotifyVisitors
@@ -42,8 +44,9 @@ class Simulator:
         self.base_url = self._server.url
 
     def stop(self) -> None:
-        """Stop the server, and every answer that is still dripping."""
+        """Stop the server, every answer that is still dripping, and every notice on its way."""
         self._site.trouble.stopping.set()
+        self._site.notices.stop()
         self._server.stop()
 
 
@@ -64,11 +67,13 @@ def start_simulator(provider_id: str, config: SimulatorConfig, *, clock: Clock =
 
 
 def _app(site: Site) -> Flask:
-    app = Flask(__name__, template_folder=str(_TEMPLATES), static_folder=None)
+    app = Flask(__name__, static_folder=None)
+    app.jinja_loader = FileSystemLoader([site.templates, _TEMPLATES])
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.before_request(_loopback_names_only)
     app.after_request(_no_store)
     site.mount(app)
+    mount_admin(app, site)
     mount_controls(app, site)
     return app
 

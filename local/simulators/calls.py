@@ -6,12 +6,16 @@ from typing import NamedTuple
 
 
 class Call(NamedTuple):
-    """One request. `outcome` is a word; `parameters` are sorted names; `at` is in epoch seconds."""
+    """One request, from `began_at` until it was answered at `at` (epoch seconds).
+
+    `outcome` is a word; `parameters` are sorted names.
+    """
 
     endpoint: str
     method: str
     outcome: str
     parameters: list[str]
+    began_at: float
     at: float
 
 
@@ -27,9 +31,9 @@ class CallLog:
         self._lock = Lock()
         self._calls: list[Call] = []
 
-    def add(self, endpoint: str, method: str, outcome: str, names: Iterable[str]) -> None:
-        """Record one request of an endpoint (`authorize`, `consent`, `token` or `api`)."""
-        call = Call(endpoint, method, outcome, sorted(set(names)), self._clock())
+    def add(self, endpoint: str, method: str, outcome: str, names: Iterable[str], began_at: float) -> None:
+        """Record one request of an endpoint (`authorize`, `consent`, `token`, `api` or `disconnect`)."""
+        call = Call(endpoint, method, outcome, sorted(set(names)), began_at, self._clock())
         with self._lock:
             self._calls.append(call)
 

@@ -4,6 +4,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
+from typing import NamedTuple
+
+from local.simulators.families import Families, RefreshReused, RefreshRules, Renewal
 
 CODE_SECONDS = 60
 """Life of a code in seconds (RFC 6749 4.1.2 allows at most ten minutes; short finds more faults)."""
@@ -30,13 +33,17 @@ class Grant:
 
 @dataclass(frozen=True)
 class Token:
-    """A live token. `expires_at` is in epoch seconds; None means that it does not expire."""
+    """A live token. `expires_at` is in epoch seconds; None means that it does not expire.
+
+    `refresh_token` came with it; `family` ties it to the others that one consent led to.
+    """
 
     access_token: str
     account: str
     scope: str | None
     expires_at: float | None = None
     refresh_token: str | None = None
+    family: str | None = None
 
     def shown(self) -> dict[str, str | int | None]:
         """The token as test controls print it."""
@@ -48,6 +55,13 @@ class Token:
             "expires_at": expires_at,
             "refresh_token": self.refresh_token,
         }
+
+
+class Ended(NamedTuple):
+    """How much was taken back: access tokens, and families of refresh tokens."""
+
+    access_tokens: int
+    families: int
 
 
 @dataclass
@@ -69,6 +83,9 @@ class GrantStore:
         self._lock = Lock()
         self._codes: dict[str, _Code] = {}
         self._tokens: dict[str, Token] = {}
+        self._families = Families(clock)
+        # A dict for its order: every account that was ever connected.
+        self._accounts: dict[str, None] = {}
 
     def issue_code(self, grant: Grant) -> str:
         """Hand out a fresh code for what the merchant granted; it lives `CODE_SECONDS`."""
@@ -105,8 +122,54 @@ class GrantStore:
         """Make a token live; with `only_one_per_account` the account's earlier tokens die."""
         with self._lock:
             if only_one_per_account:
-                self._tokens = {k: t for k, t in self._tokens.items() if t.account != token.account}
+                self._keep(lambda other: other.account != token.account)
             self._tokens[token.access_token] = token
+            self._accounts.setdefault(token.account)
+
+    def open_family(self, account: str, scope: str | None) -> Renewal:
+        """The first refresh token of what a merchant has just granted."""
+        with self._lock:
+            return self._families.open(account, scope)
+
+    def renew(self, refresh_token: str, rules: RefreshRules) -> Renewal:
+        """Take a refresh token in payment for a new access token.
+
+        Args:
+            refresh_token: as it came in the token call.
+            rules: what the provider does at a refresh now.
+
+        Raises:
+            RefreshUnknown: no such refresh token, or what it belonged to has ended.
+            RefreshReused: it was replaced, and its grace is over; the whole family may end with it.
+        """
+        with self._lock:
+            try:
+                renewal = self._families.renew(refresh_token, rules)
+            except RefreshReused as reused:
+                if rules.reuse_ends_family:
+                    self._end_family(reused.family)
+                raise
+            if rules.ends_access_token:
+                self._keep(lambda other: other.family != renewal.family)
+            return renewal
+
+    def end(self, account: str) -> Ended:
+        """Take back everything that an account has granted."""
+        with self._lock:
+            families = self._families.of_account(account)
+            before = len(self._tokens)
+            self._keep(lambda token: token.account != account)
+            for family in families:
+                self._families.end(family)
+            return Ended(before - len(self._tokens), len(families))
+
+    def end_one(self, text: str) -> Ended:
+        """Take back one token, named by its access or refresh token, and its family with it."""
+        with self._lock:
+            known = self._tokens.pop(text, None)
+            family = known.family if known else self._families.of_refresh(text)
+            ended = self._end_family(family) if family else 0
+            return Ended(ended + (known is not None), 1 if family else 0)
 
     def find(self, access_token: str) -> Token | None:
         """The live token with this text, or None when there is none or it has expired."""
@@ -114,28 +177,47 @@ class GrantStore:
             token = self._tokens.get(access_token)
         return token if token is not None and self._is_live(token) else None
 
-    def find_refresh(self, refresh_token: str) -> Token | None:
-        """The newest token that carries this refresh token; its access token may have expired."""
-        with self._lock:
-            carriers = [t for t in self._tokens.values() if t.refresh_token == refresh_token]
-        return carriers[-1] if carriers else None
-
-    def retire_refresh(self, refresh_token: str) -> None:
-        """Drop every token that carries this refresh token (used when refresh tokens rotate)."""
-        with self._lock:
-            self._tokens = {k: t for k, t in self._tokens.items() if t.refresh_token != refresh_token}
-
     def live(self) -> list[Token]:
         """The tokens that an API call would be accepted with, oldest first."""
         with self._lock:
             tokens = list(self._tokens.values())
         return [token for token in tokens if self._is_live(token)]
 
+    def refreshable(self, rules: RefreshRules) -> list[dict[str, str | int | None]]:
+        """The refresh tokens that a token call would be accepted with, oldest family first.
+
+        Each with its `account`, and `until` (epoch seconds) where only a grace keeps it alive.
+        """
+        with self._lock:
+            return self._families.shown(rules)
+
+    def accounts(self) -> list[str]:
+        """Every account that ever held a token, oldest first."""
+        with self._lock:
+            return list(self._accounts)
+
+    def holds(self, account: str) -> bool:
+        """Whether an account has anything that could be taken back."""
+        with self._lock:
+            tokens = [token for token in self._tokens.values() if token.account == account]
+            return bool(self._families.of_account(account)) or any(map(self._is_live, tokens))
+
     def clear(self) -> None:
-        """Forget every code and token."""
+        """Forget every code, token and account."""
         with self._lock:
             self._codes.clear()
             self._tokens.clear()
+            self._families.clear()
+            self._accounts.clear()
+
+    def _end_family(self, family: str) -> int:
+        before = len(self._tokens)
+        self._families.end(family)
+        self._keep(lambda token: token.family != family)
+        return before - len(self._tokens)
+
+    def _keep(self, wanted: Callable[[Token], bool]) -> None:
+        self._tokens = {text: token for text, token in self._tokens.items() if wanted(token)}
 
     def _is_live(self, token: Token) -> bool:
         return token.expires_at is None or self._clock() < token.expires_at

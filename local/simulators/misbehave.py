@@ -1,7 +1,8 @@
 """Misbehaviour on demand: what a provider's endpoint may do to us, on the wire.
 
-`times` requests of an endpoint get the mode instead of its real work (so a code stays unspent); only
-`bom` does the real work and then puts a byte order mark in front of the answer.
+`times` requests of an endpoint get the mode instead of its real work (so a code stays unspent). Two modes
+do the real work first: `bom` puts a byte order mark in front of the answer, and `lost` resets the
+connection instead of answering, so that only the provider knows what it has issued.
 """
 
 import copy
@@ -87,6 +88,13 @@ class Misbehaviour:
         if mode in _SHAPES:
             return _SHAPES[mode](sample)
         return Response(_TakeOver(_RAW[mode], self.stopping))
+
+    def distort(self, mode: str, response: Response) -> Response:
+        """What becomes of a good response under one of the `WORKING` modes."""
+        if mode == "lost":
+            return Response(_TakeOver(_reset, self.stopping))
+        response.set_data(BOM + response.get_data())
+        return response
 
     def clear(self) -> None:
         """Forget what was planned."""
@@ -204,5 +212,7 @@ _RAW: dict[str, Callable[[socket.socket, Event], None]] = {
     "reset": _reset,
 }
 
-MODES = frozenset(_SHAPES) | frozenset(_RAW) | {"bom"}
+WORKING = frozenset({"bom", "lost"})
+"""Modes that do the endpoint's real work first."""
+MODES = frozenset(_SHAPES) | frozenset(_RAW) | WORKING
 """Every mode that can be planned."""

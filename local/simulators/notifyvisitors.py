@@ -12,7 +12,7 @@ from flask import Response, request
 
 from local.simulators.grants import UNNAMED_ACCOUNT, Grant, Token
 from local.simulators.misbehave import Sample
-from local.simulators.site import Answer, Paths, Site, ok
+from local.simulators.site import Answer, Look, Paths, Site, ok
 from local.simulators.strict import FORM, JSON, Refused, bearer, body_pairs, exact, query_pairs
 
 _AUTHORIZE = "/api/oauth/authorize"
@@ -28,6 +28,7 @@ class NotifyVisitors(Site):
     paths: ClassVar[Paths] = Paths(
         _AUTHORIZE, _AUTHORIZE, "/api/oauth/access_token", "/api/v1/<path:resource>"
     )
+    look: ClassVar[Look] = Look("#1565c0", "#e9eef5")
 
     def authorize(self) -> Answer:
         """Ask for consent; any parameter besides the two is refused, to keep our requests honest."""

@@ -1,7 +1,8 @@
 """What the simulated providers share: one request wrapper, consent form reading, pages, refusals.
 
 A provider is a subclass of `Site` with four handlers. A handler returns an outcome word for the call
-log together with the response, or raises `Refused`.
+log together with the response, or raises `Refused`. What a merchant takes back there (`disconnect`) is
+gone at once, and the provider tells us where it is one that does.
 """
 
 import secrets
@@ -9,15 +10,18 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, jsonify, render_template, request
 
+from local.simulators.behaviour import EVERY_SITE, Behaviour
 from local.simulators.calls import CallLog
-from local.simulators.grants import Clock, CodeRefused, Grant, GrantStore
-from local.simulators.misbehave import BOM, Misbehaviour, Sample
-from local.simulators.strict import Refused, exact, form_pairs, seen_names
+from local.simulators.grants import UNNAMED_ACCOUNT, Clock, CodeRefused, Grant, GrantStore
+from local.simulators.misbehave import WORKING, Misbehaviour, Sample
+from local.simulators.notices import Notice, NoticeSender
+from local.simulators.strict import Refused, exact, form_pairs, is_foreign_form, seen_names
 
 LOGIN = "olivia@brightcart.example"
 """The login that every consent page has filled in."""
@@ -36,6 +40,7 @@ class SimulatorConfig:
         redirect_uri: the one redirect URI that is registered.
         access_token_seconds: life of an access token, at the provider whose tokens expire.
         rotate_refresh_tokens: whether a refresh answers with a new refresh token and kills the old one.
+        deliver_to: our base URL, where a provider that tells of uninstalls sends them; None: it cannot.
     """
 
     client_id: str
@@ -43,6 +48,17 @@ class SimulatorConfig:
     redirect_uri: str
     access_token_seconds: int = 3600
     rotate_refresh_tokens: bool = False
+    deliver_to: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """A provider's colours, its word for taking access back, and what it calls accounts."""
+
+    accent: str
+    page: str
+    remove: str = "Take access back"
+    accounts: str = "Accounts"
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,11 @@ class Site(ABC):
     id: ClassVar[str]
     name: ClassVar[str]
     paths: ClassVar[Paths]
+    look: ClassVar[Look]
+    settable: ClassVar[frozenset[str]] = EVERY_SITE
+    """Names of the options that have a meaning here."""
+    templates: ClassVar[Path] = Path(__file__).parent / "templates"
+    """Folder of its consent page; what is shared lies beside this file."""
 
     def __init__(self, config: SimulatorConfig, clock: Clock = time.time) -> None:
         self.config = config
@@ -73,6 +94,9 @@ class Site(ABC):
         self.grants = GrantStore(clock)
         self.calls = CallLog(clock)
         self.trouble = Misbehaviour()
+        self.reset_behaviour()
+        to = f"{config.deliver_to}/uninstall/{self.id}" if config.deliver_to else None
+        self.notices = NoticeSender(to, clock)
 
     @abstractmethod
     def authorize(self) -> Answer:
@@ -94,6 +118,29 @@ class Site(ABC):
     def sample(self, endpoint: str) -> Sample:
         """What misbehaviour of `token` or `api` distorts."""
 
+    def accounts(self) -> dict[str, str]:
+        """The accounts that its admin page lists, with what each is called there."""
+        known = self.grants.accounts()
+        return {account: "Your account" if account == UNNAMED_ACCOUNT else account for account in known}
+
+    def notice(self, account: str) -> Notice | None:
+        """What it sends us when this account takes access back; None where it says nothing."""
+        del account
+        return None
+
+    def disconnect(self, account: str) -> Notice | None:
+        """A merchant takes back what an account granted: tokens end now, the notice follows by itself."""
+        self.grants.end(account)
+        notice = self.notice(account)
+        if notice is not None:
+            self.notices.send(notice)
+        return notice
+
+    def reset_behaviour(self) -> None:
+        """Behave again as it was started."""
+        rotation = "always" if self.config.rotate_refresh_tokens else "never"
+        self.behaviour = Behaviour(self.config.access_token_seconds, rotation)
+
     def token_refusal(self, refused: Refused) -> Response:
         """The answer to a refused token call; undocumented at the provider, so RFC 6749 5.2's shape."""
         body = {"error": refused.reason, "error_description": refused.message}
@@ -108,27 +155,33 @@ class Site(ABC):
             ("api", "GET", self.paths.api, self.api),
         ]
         for endpoint, method, rule, handler in rules:
-            app.add_url_rule(rule, endpoint, self._view(endpoint, handler), methods=[method])
+            app.add_url_rule(rule, endpoint, self.view(endpoint, handler), methods=[method])
 
-    def _view(self, endpoint: str, handler: Callable[[], Answer]) -> Callable[..., Response]:
+    def view(self, endpoint: str, handler: Callable[[], Answer]) -> Callable[..., Response]:
+        """A view of an endpoint's handler: misbehaves as planned, and leaves a line in the call log."""
+
         def view(**_: str) -> Response:
-            mode = self.trouble.take(endpoint)
-            if mode is not None and mode != "bom":
+            began_at, mode = self.clock(), self.trouble.take(endpoint)
+            if mode is not None and mode not in WORKING:
                 outcome, response = mode, self.trouble.perform(mode, self.sample(endpoint))
             else:
                 outcome, response = self._attempt(endpoint, handler)
-            if mode == "bom":
-                response.set_data(BOM + response.get_data())
-            self.calls.add(endpoint, request.method, outcome, seen_names(request))
+            if mode in WORKING:
+                response = self.trouble.distort(mode, response)
+            self.calls.add(endpoint, request.method, outcome, seen_names(request), began_at)
             return response
 
         return view
 
     def _attempt(self, endpoint: str, handler: Callable[[], Answer]) -> Answer:
+        slow = self.behaviour if endpoint == "token" else Behaviour()
+        self.trouble.stopping.wait(slow.delay_before_seconds)
         try:
-            return handler()
+            answer = handler()
         except Refused as refused:
-            return refused.reason, self._refusal(endpoint, refused)
+            answer = refused.outcome, self._refusal(endpoint, refused)
+        self.trouble.stopping.wait(slow.delay_after_seconds)
+        return answer
 
     def _refusal(self, endpoint: str, refused: Refused) -> Response:
         if endpoint == "token":
@@ -139,7 +192,7 @@ class Site(ABC):
         return self.page("refused.html", 400, message=refused.message)
 
     def page(self, template: str, status: int = 200, **values: object) -> Response:
-        """A page under a policy that lets nothing but its own style and script run.
+        """A page under a policy that lets nothing but its own style and script run, and fetch from here.
 
         `form-action` stays open on purpose: browsers apply it to redirects after a form as well.
         """
@@ -148,7 +201,7 @@ class Site(ABC):
         response = Response(html, status)
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
-            "base-uri 'none'; frame-ancestors 'none'"
+            "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
         return response
 
@@ -165,7 +218,7 @@ class Site(ABC):
         Raises:
             Refused: unexpected, missing or repeated fields, another decision, another site's form.
         """
-        if _is_foreign():
+        if is_foreign_form(request):
             raise Refused("foreign_form", "The form was sent from another site.")
         pairs = [pair for pair in form_pairs(request) if pair[0] != several]
         values = exact(pairs, {"decision", *required}, {"login", *optional})
@@ -203,15 +256,6 @@ class Site(ABC):
         parameters = {**(granted if approved else {"error": "access_denied"}), **echoed}
         location = f"{uri}{'&' if urlsplit(uri).query else '?'}{urlencode(parameters)}"
         return ("approved" if approved else "denied"), Response("", 302, {"Location": location})
-
-
-def _is_foreign() -> bool:
-    """Whether another site's page sent this form, as far as the browser tells."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        # A browser whose owner has switched referrers off says `Origin: null` on our own form, too.
-        return site not in {"same-origin", "none"}
-    return request.headers.get("Origin") not in {None, request.host_url.rstrip("/")}
 
 
 def ok(body: Mapping[str, Any]) -> Response:

@@ -18,12 +18,14 @@ class Refused(Exception):  # noqa: N818 - the refusal is the expected answer
     Args:
         reason: an RFC 6749 5.2 error code, or a word of the same kind; it also goes into the call log.
         message: what was wrong; names parameters, never repeats a value.
+        outcome: the word for the call log, where it knows more than the answer tells; `reason` otherwise.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, outcome: str = "") -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
         self.message = message
+        self.outcome = outcome or reason
 
 
 def exact(pairs: Pairs, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, str]:
@@ -90,6 +92,15 @@ def bearer(request: Request) -> str:
     """The token of an `Authorization: Bearer` header (RFC 6750 2.1), or an empty string."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token if scheme == "Bearer" else ""
+
+
+def is_foreign_form(request: Request) -> bool:
+    """Whether another site's page sent this form, as far as the browser tells."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        # A browser whose owner has switched referrers off says `Origin: null` on our own form, too.
+        return site not in {"same-origin", "none"}
+    return request.headers.get("Origin") not in {None, request.host_url.rstrip("/")}
 
 
 def _json_pairs(raw: bytes) -> Pairs:

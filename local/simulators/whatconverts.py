@@ -1,17 +1,18 @@
 """Simulated WhatConverts: access tokens that expire, with a refresh token.
 
 The only description is a third-party tutorial; the vendor documents HTTP Basic alone. So everything
-here that the tutorial does not show (refusals, lifetimes, the echo of `state`) is a guess.
+here that the tutorial does not show (refusals, lifetimes, rotation, the echo of `state`) is a guess, and
+what a refresh does can be changed while it runs.
 """
 
-import secrets
 from typing import ClassVar
 
 from flask import request
 
-from local.simulators.grants import UNNAMED_ACCOUNT, Grant, Token
+from local.simulators.grants import UNNAMED_ACCOUNT, Grant
 from local.simulators.misbehave import Sample
-from local.simulators.site import Answer, Paths, Site, ok
+from local.simulators.refreshing import Issued, RefreshingSite
+from local.simulators.site import Answer, Look, Paths, ok
 from local.simulators.strict import JSON, Pairs, Refused, bearer, body_pairs, exact, query_pairs
 
 SCOPE = "read_leads"
@@ -20,12 +21,13 @@ _REQUEST = ("response_type", "client_id", "redirect_uri", "scope")
 _CLIENT = ("grant_type", "client_id", "client_secret")
 
 
-class WhatConverts(Site):
+class WhatConverts(RefreshingSite):
     """Paths and parameters as the tutorial has them."""
 
     id: ClassVar[str] = "whatconverts"
     name: ClassVar[str] = "WhatConverts"
     paths: ClassVar[Paths] = Paths("/oauth/authorize", "/oauth/authorize", "/oauth/token", "/api/v1/leads")
+    look: ClassVar[Look] = Look("#c2410c", "#f5f6f7")
 
     def authorize(self) -> Answer:
         """Ask for consent to read leads."""
@@ -62,7 +64,11 @@ class WhatConverts(Site):
         """See `Site.sample`."""
         error = {"error": "invalid_grant"}
         if endpoint == "token":
-            return Sample(_answer("simulated", "simulated-refresh", 3600), ("access_token",), error)
+            return Sample(
+                _answer(Issued("simulated", UNNAMED_ACCOUNT, SCOPE, "simulated-refresh", 3600)),
+                ("access_token",),
+                error,
+            )
         return Sample(_leads(), ("leads",), error)
 
     def _check(self, asked: dict[str, str]) -> None:
@@ -76,32 +82,20 @@ class WhatConverts(Site):
         body = exact(pairs, (*_CLIENT, "code", "redirect_uri"))
         self.check_secret(body["client_secret"], body["client_id"])
         grant = self.redeem(body["code"], body["redirect_uri"])
-        return self._issue(grant.account, grant.scope, secrets.token_urlsafe(40))
+        return _answer(self.issue(grant.account, grant.scope))
 
     def _refresh(self, pairs: Pairs) -> dict[str, object]:
         body = exact(pairs, (*_CLIENT, "refresh_token"))
         self.check_secret(body["client_secret"], body["client_id"])
-        old = self.grants.find_refresh(body["refresh_token"])
-        if old is None:
-            raise Refused("invalid_grant", "unknown refresh token")
-        refresh_token = body["refresh_token"]
-        if self.config.rotate_refresh_tokens:
-            self.grants.retire_refresh(refresh_token)
-            refresh_token = secrets.token_urlsafe(40)
-        return self._issue(old.account, old.scope, refresh_token)
-
-    def _issue(self, account: str, scope: str | None, refresh_token: str) -> dict[str, object]:
-        seconds = self.config.access_token_seconds
-        token = Token(secrets.token_urlsafe(40), account, scope, self.clock() + seconds, refresh_token)
-        self.grants.add(token)
-        return _answer(token.access_token, refresh_token, seconds)
+        return _answer(self.renew(body["refresh_token"]))
 
 
-def _answer(token: str, refresh_token: str, seconds: int) -> dict[str, object]:
+def _answer(issued: Issued) -> dict[str, object]:
+    named = {"refresh_token": issued.refresh_token} if issued.refresh_token else {}
     return {
-        "access_token": token,
-        "refresh_token": refresh_token,
-        "expires_in": seconds,
+        "access_token": issued.access_token,
+        **named,
+        "expires_in": issued.seconds,
         "token_type": "bearer",
     }
 

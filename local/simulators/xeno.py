@@ -1,5 +1,7 @@
 """Simulated Xeno: near RFC 6749, tokens that do not expire, and a merchant who may grant less than asked.
 
+An uninstall shows in the token no longer working: there is no webhook.
+
 Documented: authorize and token parameters, scopes, the token answer. From a public client library:
 `/api/me` and `team.uid`. Not documented, so a guess: refusals, and that the token call is a form.
 """
@@ -12,7 +14,7 @@ from flask import request
 
 from local.simulators.grants import Grant, Token
 from local.simulators.misbehave import Sample
-from local.simulators.site import LOGIN, Answer, Paths, Site, ok
+from local.simulators.site import LOGIN, Answer, Look, Paths, Site, ok
 from local.simulators.strict import FORM, Refused, bearer, body_pairs, exact, query_pairs
 
 SCOPES: dict[str, str] = {
@@ -33,6 +35,7 @@ class Xeno(Site):
     id: ClassVar[str] = "xeno"
     name: ClassVar[str] = "Xeno"
     paths: ClassVar[Paths] = Paths("/oauth/authorize", "/oauth/authorize", "/oauth/token", "/api/me")
+    look: ClassVar[Look] = Look("#5b3df5", "#f6f4ff", "Uninstall app")
 
     def authorize(self) -> Answer:
         """Ask for consent, one box per scope; `response_type=code` is tolerated."""

@@ -1,11 +1,14 @@
 """Simulated Yotpo: an install page whose request sits in the URL fragment, one live token per store.
 
-Documented: install link, callback parameters, token parameters, "once per merchant", no expiry.
-From public integrations: the token URL and its JSON body. Not documented, so a guess: refusals, and the
-`/info` resource, which stands for any resource below a store.
+Documented: install link, callback parameters, token parameters, "once per merchant", no expiry; that
+*Disconnect* deletes the token and sends an uninstall event in real time; the event's headers. From public
+integrations: the token URL and its JSON body, the event's topic. Not documented, so a guess: refusals, the
+`/info` resource, which stands for any resource below a store, the event's body, and how it is repeated.
 """
 
+import json
 import secrets
+import uuid
 from hashlib import sha256
 from typing import ClassVar
 
@@ -13,7 +16,8 @@ from flask import request
 
 from local.simulators.grants import Grant, Token
 from local.simulators.misbehave import Sample
-from local.simulators.site import Answer, Paths, Site, ok
+from local.simulators.notices import Notice
+from local.simulators.site import Answer, Look, Paths, Site, ok
 from local.simulators.strict import JSON, Refused, body_pairs, exact, query_pairs
 
 
@@ -26,6 +30,9 @@ STORES: dict[str, str] = {
 }
 """Public store ids (`app_key`, 40 letters and digits) and the names that the install page shows."""
 
+TOPIC = "integrations.applications.disconnected.v3"
+"""The event type of an uninstall."""
+
 _TOKEN = ("grant_type", "client_id", "client_secret", "redirect_uri", "code")
 
 
@@ -35,11 +42,14 @@ class Yotpo(Site):
     id: ClassVar[str] = "yotpo"
     name: ClassVar[str] = "Yotpo"
     paths: ClassVar[Paths] = Paths("/app/", "/app/", "/v2/oauth2/token", "/v2/<app_key>/info")
+    look: ClassVar[Look] = Look("#2f5bea", "#f4f6fb", "Disconnect", "Stores")
 
     def authorize(self) -> Answer:
         """The install page; application id and state are in the fragment, which only its script sees."""
         exact(query_pairs(request), ())
-        return "shown", self.page("yotpo.html", stores=STORES, action=self.paths.consent)
+        return "shown", self.page(
+            "yotpo.html", stores=STORES, chosen=self._missed_store(), action=self.paths.consent
+        )
 
     def consent(self) -> Answer:
         """Back to the registered redirect URI with `code`, `app_key` and `state`."""
@@ -72,6 +82,29 @@ class Yotpo(Site):
         if token is None or token.account != app_key:
             raise Refused("unauthorized", "not the live token of this store")
         return "ok", ok(_info(app_key))
+
+    def accounts(self) -> dict[str, str]:
+        """Every store of the merchant, connected or not."""
+        return STORES
+
+    def notice(self, account: str) -> Notice:
+        """The uninstall event: no signature, no time, and the store in its body alone."""
+        headers = {
+            "Content-Type": "application/json",
+            "X-Yotpo-Webhooks-Tenant-Type": "application",
+            "X-Yotpo-Webhooks-Tenant-Id": self.config.client_id,
+            "X-Yotpo-Webhooks-Event-Type": TOPIC,
+            "WebhookMessageId": str(uuid.uuid4()),
+            "webhookmessageidpertarget": str(uuid.uuid4()),
+        }
+        body = json.dumps({"app_key": account, "application_id": self.config.client_id}).encode()
+        return Notice(headers["WebhookMessageId"], account, headers, body)
+
+    def _missed_store(self) -> str:
+        """The store that the page has chosen at first: one that was disconnected, or else the first."""
+        known = self.grants.accounts()
+        missed = (key for key in STORES if key in known and not self.grants.holds(key))
+        return next(missed, next(iter(STORES)))
 
     def sample(self, endpoint: str) -> Sample:
         """See `Site.sample`."""

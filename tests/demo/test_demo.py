@@ -17,11 +17,16 @@ from botocore.credentials import Credentials
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.demo import Demo, DemoConfig, start_demo
+from local.demo.words import left_words
 from tests.demo.fake_mooring import FakeMooring, connection
 
 
 def get(demo: Demo, path: str = "/", **headers: str) -> requests.Response:
     return requests.get(demo.url + path, headers=headers, timeout=10, allow_redirects=False)
+
+
+def post(demo: Demo, path: str, **headers: str) -> requests.Response:
+    return requests.post(demo.url + path, headers=headers, timeout=10, allow_redirects=False)
 
 
 class _Text(HTMLParser):
@@ -113,8 +118,8 @@ def test_the_list_call_is_signed_for_execute_api(demo: Demo, mooring: FakeMoorin
     assert "/eu-west-1/execute-api/aws4_request" in headers["Authorization"]
 
 
-def expected_signature(url: str, headers: Mapping[str, str]) -> str:
-    request = AWSRequest(method="GET", url=url, headers={"Accept": headers["Accept"]})
+def expected_signature(url: str, headers: Mapping[str, str], method: str = "GET") -> str:
+    request = AWSRequest(method=method, url=url, headers={"Accept": headers["Accept"]})
     request.context["timestamp"] = headers["X-Amz-Date"]
     request.headers["X-Amz-Date"] = headers["X-Amz-Date"]
     signer = SigV4Auth(Credentials("AKIDLOCAL", "dummy"), "execute-api", "eu-west-1")
@@ -139,17 +144,15 @@ def test_connections_are_shown_in_words(demo: Demo, mooring: FakeMooring) -> Non
         [
             connection("yotpo", "store-1", generation=2, version=5, connected_at=now - 7_300),
             connection("xeno", "team-1", scopes=["widgets", "faqs"], connected_at=now),
-            connection(
-                "whatconverts", status="needs_reconnect", expires_at=now - 120, last_error="grant_refused"
-            ),
+            connection("whatconverts", status="needs_reconnect", expires_at=now - 120, last_error=None),
             connection("notifyvisitors", expires_at=now + 3_630),
         ]
     )
     text = shown(get(demo).text)
-    assert "Yotpo store-1 Active 2 5 none named never 2 hours ago" in text
-    assert "Xeno team-1 Active 1 1 widgets faqs never just now" in text
-    assert "WhatConverts default Needs reconnect grant_refused 1 1 none named 2 minutes ago" in text
-    assert "in 1 hour" in text
+    assert "Yotpo store-1 Active 2 5 no end 2 hours ago Disconnect" in text
+    assert "Xeno team-1 Allowed: widgets faqs Active 1 1 no end just now Disconnect" in text
+    assert "WhatConverts default Needs reconnect WhatConverts does not accept us any more. 1 1 over" in text
+    assert "1 h 0 min" in text
     assert "3 of 5 connected" in text
     assert "Reconnect Yotpo" in text
     assert "Connect Acme" in text
@@ -160,6 +163,127 @@ def test_an_ended_connection_can_be_connected_again(demo: Demo, mooring: FakeMoo
     text = shown(get(demo).text)
     assert "Yotpo Disconnected" in text
     assert "Reconnect Yotpo" not in text
+
+
+@pytest.mark.parametrize(
+    ("status", "button", "why"),
+    [
+        ("active", "Disconnect", None),
+        ("needs_reconnect", "Connect again", "Xeno does not accept us any more."),
+        ("uninstalled", "Connect again", "Removed at Xeno."),
+        ("disconnected", "Connect again", "Ended here."),
+        ("pending_confirmation", None, None),
+        ("unheard_of", None, None),
+    ],
+)
+def test_every_status_has_its_button(
+    demo: Demo, mooring: FakeMooring, status: str, button: str | None, why: str | None
+) -> None:
+    mooring.show([connection("xeno", "team-1", status=status)])
+    text = shown(get(demo).text)
+    assert [word for word in ("Disconnect Xeno team-1", "Connect again Xeno team-1") if word in text] == (
+        [f"{button} Xeno team-1"] if button else []
+    )
+    assert why is None or why in text
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("provider_unavailable", "Xeno cannot be reached right now."),
+        ("unheard_of", "Last problem: unheard of."),
+        (None, None),
+    ],
+)
+def test_the_last_problem_is_told_in_words(
+    demo: Demo, mooring: FakeMooring, error: str | None, said: str | None
+) -> None:
+    mooring.show([connection("xeno", "team-1", last_error=error)])
+    text = shown(get(demo).text)
+    assert said in text if said else "problem" not in text
+
+
+def test_two_stores_of_one_provider_are_two_rows(demo: Demo, mooring: FakeMooring) -> None:
+    mooring.show([connection("yotpo", "store-1"), connection("yotpo", "store-2", status="uninstalled")])
+    html = get(demo).text
+    assert html.count('data-connection="yotpo#') == 2
+    assert 'action="/disconnect/yotpo/store-1"' in html
+    assert '<input type="hidden" name="account" value="store-2">' in html
+
+
+def test_connecting_again_names_the_account_that_is_expected(demo: Demo) -> None:
+    assert claims_of(get(demo, "/connect/yotpo?account=store-2"))["account_id"] == "store-2"
+    assert "account_id" not in claims_of(get(demo, "/connect/whatconverts?account=default"))
+    assert get(demo, "/connect/yotpo?account=a%20b").status_code == 400
+
+
+def claims_of(answer: requests.Response) -> dict[str, object]:
+    link = parse_qs(urlsplit(answer.headers["Location"]).query)["link"][0]
+    claims: dict[str, object] = jwt.decode(link, options={"verify_signature": False})
+    return claims
+
+
+def test_disconnecting_is_a_signed_call_and_leads_back(demo: Demo, mooring: FakeMooring) -> None:
+    answer = post(demo, "/disconnect/yotpo/store:1?merchant=m-2")
+    method, path, headers = mooring.calls[-1]
+    assert (method, path) == ("DELETE", "/merchants/m-2/connections/yotpo/store:1")
+    assert headers["Authorization"] == expected_signature(mooring.base_url + path, headers, "DELETE")
+    assert answer.status_code == 303
+    home, _, query = answer.headers["Location"].partition("?")
+    assert home == f"{demo.url}/"
+    assert parse_qs(query) == {
+        "merchant": ["m-2"],
+        "status": ["disconnected"],
+        "connection": ["yotpo#store:1"],
+    }
+    assert "Yotpo is disconnected." in shown(get(demo, f"/?{query}").text)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500, 503, 302])
+def test_a_disconnect_that_failed_is_said(demo: Demo, mooring: FakeMooring, status: int) -> None:
+    mooring.status = status
+    location = post(demo, "/disconnect/yotpo/store-1").headers["Location"]
+    assert location == f"{demo.url}/?status=not_disconnected&connection=yotpo%23store-1"
+    mooring.status = 200
+    assert "Yotpo could not be disconnected." in shown(get(demo, location.removeprefix(demo.url)).text)
+
+
+def test_a_disconnect_without_mooring_is_said(demo: Demo, mooring: FakeMooring) -> None:
+    mooring.stop()
+    assert "status=not_disconnected" in post(demo, "/disconnect/xeno/team-1").headers["Location"]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/disconnect/yotpo/store-1", {"Origin": "https://evil.example"}, 403),
+        ("/disconnect/yotpo/store-1", {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("/disconnect/shopify/store-1", {}, 404),
+        ("/disconnect/yotpo/a%20b", {}, 400),
+        ("/disconnect/yotpo/store-1?merchant=a%2Fb", {}, 400),
+    ],
+)
+def test_a_disconnect_that_is_none_is_refused(
+    demo: Demo, mooring: FakeMooring, path: str, headers: dict[str, str], status: int
+) -> None:
+    assert post(demo, path, **headers).status_code == status
+    assert get(demo, path).status_code == 405
+    assert [method for method, *_ in mooring.calls if method == "DELETE"] == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(5, "5 s"), (60, "1 min 0 s"), (192, "3 min 12 s"), (3_720, "1 h 2 min"), (172_800, "2 days")],
+)
+def test_what_is_left_is_told_to_the_second_where_that_matters(seconds: int, said: str) -> None:
+    assert left_words(seconds + 0.9) == said
+
+
+def test_no_word_of_the_protocol_stands_on_the_page(demo: Demo, mooring: FakeMooring) -> None:
+    mooring.show([connection("whatconverts", expires_at=int(time.time()) + 60), connection("yotpo", "s")])
+    text = shown(get(demo, "/?status=connected&connection=yotpo%23s").text).lower()
+    jargon = ("oauth", "token", "scope", "grant", "refresh", "redirect", "consent", "callback")
+    assert [word for word in jargon if word in text] == []
 
 
 def test_the_poll_answers_the_same_list_and_no_more(demo: Demo, mooring: FakeMooring) -> None:
@@ -210,11 +334,11 @@ def test_a_mooring_that_is_down_is_said_on_the_page(demo: Demo, mooring: FakeMoo
     [
         (
             "status=connected&connection=yotpo%23store-1",
-            "Yotpo is connected. Its token is sealed and stored. Account store-1.",
+            "Yotpo is connected. Brightcart can use it now. Account store-1.",
         ),
         (
             "status=connected&connection=xeno%23default",
-            "Xeno is connected. Its token is sealed and stored. Dismiss",
+            "Xeno is connected. Brightcart can use it now. Dismiss",
         ),
         ("status=denied&connection=xeno%23", "Xeno was not connected. You chose not to give access."),
         (

@@ -1,11 +1,14 @@
 """The demo's page in headless Chromium: it follows what Mooring lists, and works without its script."""
 
+import re
+import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from local.demo import Demo
+from local.demo.words import left_words
 from tests.demo.fake_mooring import FakeMooring, connection
 
 pytestmark = pytest.mark.browser
@@ -36,6 +39,51 @@ def test_a_new_connection_appears_by_itself_and_the_focus_stays(
     expect(page.locator("#connect-yotpo")).to_be_focused()
     expect(page.locator("#news")).to_have_text("The connections have changed.")
     assert complaints == []
+
+
+def test_a_renewal_is_seen_and_the_time_left_counts_down(
+    page: Page, demo: Demo, mooring: FakeMooring
+) -> None:
+    now = int(time.time())
+    mooring.show([connection("whatconverts", expires_at=now + 40), connection("xeno", "team-1")])
+    page.goto(demo.url)
+    row = page.locator("[data-connection='whatconverts#default']")
+    first = row.locator(".left").inner_text()
+    assert re.fullmatch(r"3\d s", first)
+    expect(row.locator(".left")).not_to_have_text(first, timeout=4_000)
+    mooring.show([connection("whatconverts", expires_at=now + 280, version=2), connection("xeno", "team-1")])
+    expect(row.locator(".version.grown")).to_have_text("2", timeout=8_000)
+    assert re.fullmatch(r"4 min \d+ s", row.locator(".left").inner_text())
+    other = page.locator("[data-connection='xeno#team-1']")
+    expect(other.locator(".version.grown")).to_have_count(0)
+    expect(other.locator(".left")).to_have_text("no end")
+
+
+def test_the_script_says_what_the_server_says(page: Page, demo: Demo) -> None:
+    page.goto(demo.url)
+    for seconds in (0, 1, 59, 60, 61, 3_599, 3_600, 86_399, 86_400, 200_000):
+        assert page.evaluate(f"leftWords({seconds})") == left_words(seconds)
+
+
+def test_a_change_before_the_first_look_is_not_missed(page: Page, demo: Demo, mooring: FakeMooring) -> None:
+    def change_meanwhile(route: Route) -> None:
+        mooring.show([connection("yotpo", "store-1")])
+        route.continue_()
+
+    page.route("**/static/demo.js", change_meanwhile)
+    page.goto(demo.url)
+    expect(page.locator("[data-connection='yotpo#store-1']")).to_be_visible(timeout=8_000)
+
+
+def test_disconnect_and_connect_again(page: Page, demo: Demo, mooring: FakeMooring) -> None:
+    mooring.show([connection("yotpo", "store-1"), connection("yotpo", "store-2")])
+    page.goto(f"{demo.url}/?merchant=m-2")
+    page.get_by_role("button", name="Disconnect Yotpo store-2").click()
+    expect(page.get_by_role("status")).to_contain_text("Yotpo is disconnected.")
+    assert ("DELETE", "/merchants/m-2/connections/yotpo/store-2") in [call[:2] for call in mooring.calls]
+    mooring.show([connection("yotpo", "store-1"), connection("yotpo", "store-2", status="disconnected")])
+    page.get_by_role("button", name="Connect again Yotpo store-2").click(timeout=8_000)
+    page.wait_for_url(f"{mooring.base_url}/authorize/yotpo?link=*")
 
 
 def test_trouble_appears_and_goes_by_itself(page: Page, demo: Demo, mooring: FakeMooring) -> None:
@@ -76,7 +124,10 @@ def test_no_width_needs_sideways_scrolling(
     browser: Browser, demo: Demo, mooring: FakeMooring, width: int
 ) -> None:
     mooring.show(
-        [connection("yotpo", "a" * 40), connection("xeno", "team-1", scopes=["widgets", "conversations"])]
+        [
+            connection("yotpo", "a" * 40, status="needs_reconnect", last_error="provider_misconfigured"),
+            connection("xeno", "team-1", scopes=["widgets", "conversations"], expires_at=int(time.time())),
+        ]
     )
     page = browser.new_page(viewport={"width": width, "height": 800})
     page.goto(f"{demo.url}/?status=connected&connection=yotpo%23{'a' * 40}")

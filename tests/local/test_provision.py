@@ -1,13 +1,16 @@
 """What the template declares is what the simulated AWS has; what cannot be made is said out loud."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from local import ROOT
 from local.aws import AwsProcess
-from local.provision import NOT_HERE, Provisioned, client, provision
+from local.not_here import NOT_HERE
+from local.provision import Provisioned, client, provision
 from local.template import Intrinsics, TemplateError, routes, translate
+from local.triggers import QueueTrigger, Schedule
 from tests.local.toybox import PARAMETERS, TOYS
 
 
@@ -56,6 +59,7 @@ def test_functions_get_their_environment_resolved(toys: Provisioned) -> None:
         2,
         256,
     )
+    assert (echo.physical_name, echo.reserved) == ("toys-local-echo", 3)
     assert echo.environment == {
         "TABLE": "toys-local",
         "TABLE_ARN": "arn:aws:dynamodb:us-east-1:123456789012:table/toys-local",
@@ -67,10 +71,27 @@ def test_functions_get_their_environment_resolved(toys: Provisioned) -> None:
     }
 
 
+def test_a_dead_letter_queue_is_tied_to_its_queue(aws_url: str, toys: Provisioned) -> None:
+    # Who may use it as one (RedriveAllowPolicy) is taken and forgotten by the simulated SQS.
+    sqs = client("sqs", aws_url)
+    url = toys.queues["toys-local-work"]
+    said = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    dead = "arn:aws:sqs:us-east-1:123456789012:toys-local-dead"
+    assert json.loads(said["RedrivePolicy"]) == {"deadLetterTargetArn": dead, "maxReceiveCount": 2}
+
+
+def test_what_starts_functions_is_read_from_the_template(toys: Provisioned) -> None:
+    arn = "arn:aws:sqs:us-east-1:123456789012:toys-local-work"
+    assert toys.queue_triggers == [QueueTrigger("toys-local-echo", arn, 3, 0, 4, partial=True)]
+    function = "arn:aws:lambda:us-east-1:123456789012:function:toys-local-echo"
+    assert toys.schedules == [Schedule("toys-local-tick", function, 120, '{"do": "tick"}')]
+
+
 def test_what_is_not_made_is_listed_with_the_reason(toys: Provisioned) -> None:
     assert toys.left_out["ProdOnly"] == "condition IsProd does not hold"
     assert toys.left_out["EchoRole"] == NOT_HERE["AWS::IAM::Role"]
-    made = {"Table", "Queue", "Key", "Alias"}
+    assert toys.left_out["Alarm"] == NOT_HERE["AWS::CloudWatch::Alarm"]
+    made = {"Table", "Queue", "Key", "Alias", "WorkSource", "Tick"}
     assert made.isdisjoint(toys.left_out)
 
 

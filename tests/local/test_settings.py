@@ -15,6 +15,8 @@ def test_options_come_from_the_command_line_then_the_environment_then_defaults(t
     assert read_options([], environ).port == 9000
     given = read_options(["--port", "0", "--stack-dir", "elsewhere"], environ)
     assert (given.port, given.stack_dir, given.providers_dir) == (0, Path("elsewhere"), tmp_path)
+    assert read_options([], {}).token_seconds == 240
+    assert read_options([], {"MOORING_LOCAL_TOKEN_SECONDS": "30"}).token_seconds == 30
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,7 @@ def test_options_come_from_the_command_line_then_the_environment_then_defaults(t
     [
         ({"PORT": "http"}, "PORT must be a number"),
         ({"PORT": "70000"}, "PORT must be a number"),
+        ({"MOORING_LOCAL_TOKEN_SECONDS": "0"}, "MOORING_LOCAL_TOKEN_SECONDS must be a number from 1"),
         ({"MOORING_CONFIG": "/not/there.yaml"}, "MOORING_CONFIG: /not/there.yaml is not there"),
     ],
 )
@@ -32,7 +35,8 @@ def test_a_wrong_option_is_one_clear_line(environ: dict[str, str], message: str)
 
 
 def test_secrets_are_read_by_provider(tmp_path: Path) -> None:
-    held = {"yotpo": {"client_secret": "a"}, "other": {"client_secret": "b", "webhook_secret": "c"}}
+    # Two lines in one webhook secret: the new one and the one that it replaces.
+    held = {"yotpo": {"client_secret": "a"}, "other": {"client_secret": "b", "webhook_secret": "c\nd"}}
     assert read_secrets(_file(tmp_path, json.dumps(held))) == held
     assert read_secrets(None) == {}
 

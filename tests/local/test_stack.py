@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from local import ROOT
+from local import REGION, ROOT
 from local.provision import client
 from local.running import RunningStack, running_stack, start_stack
 from tests.local.toybox import alive, call, until
@@ -47,7 +50,12 @@ def test_stack_json_says_where_everything_is(stack: RunningStack) -> None:
         "tables",
         "queues",
         "providers",
+        "functions",
+        "lambda_endpoint",
     }
+    assert info["queues"].keys() == {"recovery", "recovery-dead", "refresh", "refresh-dead"}
+    assert info["functions"]["authorize"] == "mooring-local-authorize"
+    assert info["lambda_endpoint"].startswith("http://127.0.0.1:")
     assert info["tables"].keys() == {"connections", "flows"}
     key = info["link_key"]
     assert isinstance(load_pem_private_key(Path(key["path"]).read_bytes(), None), Ed25519PrivateKey)
@@ -74,16 +82,73 @@ def test_tables_secrets_and_functions_are_there(stack: RunningStack) -> None:
 
 def test_each_invocation_is_one_line(stack: RunningStack) -> None:
     port = _port(stack)
+    _control(stack, "schedules/sweep/pause")
     before = len(stack.lines)
     answer = call(port, "GET", "/authorize/xeno?link=canary-link")
     assert 400 <= answer.status < 500
     assert call(port, "GET", "/nothing").status == 404
     assert call(port, "GET", "/merchants/m-1/connections").status == 403
     until(lambda: len(stack.lines) > before)
+    _control(stack, "schedules/sweep/resume")
     [line] = stack.lines[before:]
     assert line.split()[1] == "authorize"
     assert line.endswith("ms") or "ref" in line
     assert "canary-link" not in line
+
+
+def test_the_schedule_fires_soon_after_the_start(stack: RunningStack) -> None:
+    until(lambda: any(line.split()[1:3] == ["sweep", "swept"] for line in stack.lines), seconds=20)
+
+
+def test_the_schedule_can_be_fired_by_hand(stack: RunningStack) -> None:
+    answer = _control(stack, "schedules/sweep/fire")
+    assert answer["error"] is None
+    assert json.loads(answer["payload"])["enqueued"] == 0
+
+
+def test_a_paused_queue_keeps_its_messages_for_whoever_looks(stack: RunningStack) -> None:
+    sqs = client("sqs", stack.info["aws_endpoint_url"])
+    url = stack.info["queues"]["refresh"]
+    _control(stack, "queues/refresh/pause")
+    assert _control(stack, "triggers", "GET")["queues"]["refresh"] == {"paused": True}
+    sqs.send_message(QueueUrl=url, MessageBody="{}")
+    time.sleep(1.5)
+    received = sqs.receive_message(QueueUrl=url, AttributeNames=["All"])["Messages"]
+    assert [message["Attributes"]["ApproximateReceiveCount"] for message in received] == ["1"]
+    sqs.purge_queue(QueueUrl=url)
+    _control(stack, "queues/refresh/resume")
+    assert _control(stack, "triggers", "GET")["queues"]["refresh"] == {"paused": False}
+
+
+def test_there_is_no_other_control(stack: RunningStack) -> None:
+    port = int(stack.info["lambda_endpoint"].rpartition(":")[2])
+    for path in ("schedules/nobody/fire", "queues/refresh/fire", "queues/refresh/", "other"):
+        assert call(port, "POST", f"/_local/{path}").status == 404
+    assert call(port, "GET", "/_local/schedules/sweep/fire").status == 404
+
+
+def test_functions_answer_to_boto3(stack: RunningStack) -> None:
+    key = stack.info["credentials"]
+    session = boto3.session.Session(key["access_key_id"], key["secret_access_key"], region_name=REGION)
+    settings = Config(proxies={}, retries={"max_attempts": 0})
+    functions = session.client("lambda", endpoint_url=stack.info["lambda_endpoint"], config=settings)
+    answer: Any = functions.invoke(FunctionName=stack.info["functions"]["sweep"], Payload=b"{}")
+    assert "FunctionError" not in answer
+    assert json.loads(answer["Payload"].read())["enqueued"] == 0
+
+
+def test_every_call_is_known_by_the_function_that_made_it(stack: RunningStack) -> None:
+    _control(stack, "schedules/sweep/fire")
+    port = int(stack.info["aws_endpoint_url"].rpartition(":")[2])
+    seen = {
+        name: json.loads(call(port, "GET", f"/_local/requests?function={name}").body)
+        for name in stack.info["functions"]
+    }
+    assert {record["operation"] for record in seen["sweep"]} >= {"Query", "GetQueueAttributes"}
+    polls = [record for record in seen["refresh"] if record["polled"]]
+    looked_into = {record["parameters"]["QueueUrl"] for record in polls}
+    assert looked_into == {stack.info["queues"]["refresh"], stack.info["queues"]["recovery"]}
+    assert seen["authorize"] == []
 
 
 def test_the_demo_product_answers(stack: RunningStack) -> None:
@@ -106,6 +171,15 @@ def test_invoke_runs_a_function_against_the_stack(stack: RunningStack) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("  status ") == len(list((ROOT / "events").glob("authorize*.json")))
     assert '  log: {"level"' in done.stdout
+
+
+@pytest.mark.parametrize("function", ["sweep", "refresh"])
+def test_invoke_runs_what_no_request_starts(stack: RunningStack, tmp_path: Path, function: str) -> None:
+    event = tmp_path / "event.json"
+    event.write_text('{"Records": []}')
+    done = _invoke(stack, function, str(event))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "event.json" in done.stdout
 
 
 def test_invoke_says_what_there_is(stack: RunningStack) -> None:
@@ -180,9 +254,17 @@ def test_a_killed_stack_leaves_no_process_and_does_not_block_the_next(tmp_path: 
     stack.state.release()
 
 
-def _invoke(stack: RunningStack, function: str) -> subprocess.CompletedProcess[str]:
+def _invoke(stack: RunningStack, function: str, *events: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "local.invoke", function, "--stack-dir", str(stack.state.folder)]
+    command += events
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _control(stack: RunningStack, path: str, method: str = "POST") -> Any:
+    port = int(stack.info["lambda_endpoint"].rpartition(":")[2])
+    answer = call(port, method, f"/_local/{path}")
+    assert answer.status == 200
+    return json.loads(answer.body)
 
 
 def _port(stack: RunningStack) -> int:

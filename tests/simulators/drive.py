@@ -113,6 +113,7 @@ class Driver:
     def __init__(self, provider: str, simulator: Simulator, clock: Clock) -> None:
         self.provider = provider
         self.spec = SPECS[provider]
+        self.simulator = simulator
         self.base_url = simulator.base_url
         self.clock = clock
 

@@ -14,6 +14,7 @@ def test_calls_name_parameters_and_hold_no_value(driver: Driver) -> None:
         "method": "POST",
         "outcome": "issued",
         "parameters": sorted(driver.token_body("x")),
+        "began_at": driver.clock.now,
         "at": driver.clock.now,
     }
     text = driver.get("/_sim/calls").text

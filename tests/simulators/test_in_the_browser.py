@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 from local.simulators.yotpo import STORES
 from tests.simulators.drive import CLIENT_ID, REDIRECT_URI, STATE, Driver, Start
@@ -102,3 +102,27 @@ def test_the_way_back_carries_the_providers_origin_as_referer(start: Start, page
     with page.expect_request(f"{REDIRECT_URI}**") as landed:
         page.click("button[value=approve]")
     assert landed.value.all_headers()["referer"] == f"{driver.base_url}/"
+
+
+def test_a_store_is_disconnected_on_yotpos_own_page(start: Start, page: Page) -> None:
+    driver = start("yotpo")
+    page.goto(f"{driver.base_url}/app/#/install/applications/x")
+    page.get_by_role("link", name="See who has access").click()
+    page.wait_for_url(f"{driver.base_url}/admin")
+    expect(page.locator(".state.on")).to_have_count(0)
+    driver.connect()
+    expect(page.locator(".state.on")).to_have_count(1, timeout=8_000)
+    page.get_by_role("button", name="Disconnect").click()
+    page.wait_for_url(f"{driver.base_url}/admin")
+    expect(page.locator(".state.on")).to_have_count(0)
+    assert driver.live_tokens() == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_the_settings_page_needs_no_sideways_scrolling(browser: Browser, start: Start, width: int) -> None:
+    driver = start("yotpo")
+    driver.connect()
+    opened = browser.new_page(viewport={"width": width, "height": 800})
+    opened.goto(f"{driver.base_url}/admin")
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    opened.close()

@@ -10,10 +10,11 @@ import pytest
 import requests
 
 from local.simulators import SimulatorConfig, start_simulator
-from local.simulators.misbehave import BOMB_BYTES, DEPTH, HUGE_BYTES, MODES
+from local.simulators.misbehave import BOMB_BYTES, DEPTH, HUGE_BYTES, MODES, WORKING
 from tests.simulators.drive import Driver, Start
 
 TOKEN_FIELD = {"notifyvisitors": "App_access_token"}
+ON_THE_WIRE = {"silence", "reset", "drip_body", "drip_headers"}
 
 
 def ask(driver: Driver, mode: str, endpoint: str = "token") -> requests.Response:
@@ -129,6 +130,16 @@ def test_a_byte_order_mark_before_a_genuine_answer(driver: Driver) -> None:
     assert live["access_token"] in json.loads(answer.content.decode("utf-8-sig")).values()
 
 
+def test_an_answer_that_is_lost_was_issued_all_the_same(driver: Driver) -> None:
+    body = driver.token_body(driver.code())
+    driver.misbehave("token", "lost")
+    with pytest.raises(requests.ConnectionError, match="reset by peer"):
+        driver.token(body)
+    assert driver.last_call() == ("token", "issued")
+    assert len(driver.live_tokens()) == 1
+    assert driver.refused(driver.token(body))
+
+
 @pytest.mark.parametrize(("mode", "head_ends"), [("drip_body", True), ("drip_headers", False)])
 def test_a_slow_drip(start: Start, mode: str, head_ends: bool) -> None:
     received, arrivals = raw_request(start("xeno"), mode, 2.2)
@@ -191,7 +202,7 @@ def test_modes_are_shown_in_the_order_in_which_they_were_planned(driver: Driver)
     assert statuses == [500, 200, 401]
 
 
-@pytest.mark.parametrize("mode", sorted(MODES - {"silence", "reset", "drip_body", "drip_headers", "bom"}))
+@pytest.mark.parametrize("mode", sorted(MODES - ON_THE_WIRE - WORKING))
 def test_every_mode_works_on_the_api_as_well(driver: Driver, mode: str) -> None:
     assert ask(driver, mode, "api").status_code != 401 or mode == "invalid_client"
 

@@ -16,6 +16,8 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     """The toy function."""
     global _served
     _served += 1
+    if "Records" in event:
+        return _batch(event["Records"])
     asked = parse_qs(event.get("rawQueryString", ""))
     do = event.get("do") or asked.get("do", ["echo"])[0]
     seconds = float(event.get("seconds") or asked.get("seconds", ["0"])[0])
@@ -34,7 +36,24 @@ def _echo(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(about)}
 
 
+def _batch(records: list[dict[str, Any]]) -> Any:
+    """One line for each record; the body says whether it fails, breaks everything, or what is answered."""
+    failures, answer = [], None
+    for record in records:
+        do = json.loads(record["body"]).get("do", "done")
+        answer = json.loads(record["body"]).get("answer", answer)
+        outcome = {"level": "INFO", "message": "toy", "outcome": do, "record": record}
+        print(json.dumps(outcome))
+        time.sleep(float(json.loads(record["body"]).get("seconds", 0)))
+        if do == "raise":
+            raise ValueError("boom")
+        if do == "fail":
+            failures.append({"itemIdentifier": record["messageId"]})
+    return answer or {"batchItemFailures": failures}
+
+
 _ANSWERS = {
+    "tick": lambda *_: {"enqueued": 0},
     "echo": _echo,
     "environment": lambda *_: dict(os.environ),
     "modules": lambda *_: {"path": sys.path, "boto3": _has("boto3")},

@@ -1,0 +1,107 @@
+"""Everything that starts functions by itself, and the controls with which tests hold it still.
+
+At the Lambda API's address, no signature needed:
+
+    GET  /_local/triggers                    what there is, and what is paused
+    POST /_local/schedules/NAME/fire         fire now; answers when the function has: its error, and its
+                                             payload as text
+    POST /_local/schedules/NAME/pause        and resume
+    POST /_local/queues/NAME/pause           leave its messages lying; answers when no batch is under way
+    POST /_local/queues/NAME/resume
+
+NAME is what stack.json calls a queue, and for a schedule the function that it starts.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local.invoker import Invoker
+from local.poller import Poller
+from local.provision import Provisioned, client, short_name
+from local.timetable import Timetable
+
+
+class Starters:
+    """Pollers and timetables of one stack.
+
+    Args:
+        resources: the provisioned template.
+        endpoint_url: the simulated AWS.
+        invoker: runs the functions; they need not be there before `start`.
+    """
+
+    def __init__(self, resources: Provisioned, endpoint_url: str, invoker: Invoker) -> None:
+        functions = {function.physical_name: function.name for function in resources.functions}
+        self._queues: dict[str, Poller] = {}
+        for trigger in resources.queue_triggers:
+            sqs = client("sqs", endpoint_url, poller_of=functions[_name(trigger.function)])
+            poller = Poller(trigger, resources.queues[trigger.queue], sqs, invoker)
+            self._queues[short_name(trigger.queue)] = poller
+        self._schedules = {
+            functions[_name(schedule.function)]: Timetable(schedule, invoker)
+            for schedule in resources.schedules
+        }
+
+    def start(self) -> None:
+        """Let everything run.
+
+        Raises:
+            TemplateError: a queue does not fit its function.
+        """
+        for starter in self._all():
+            starter.start()
+
+    def stop(self) -> None:
+        """Start nothing more; what runs goes on. Takes about a second."""
+        for starter in self._all():
+            starter.stop()
+        for starter in self._all():
+            starter.join(batches=False)
+
+    def join(self) -> None:
+        """Wait for what still runs; call it after the functions were ended."""
+        for starter in self._all():
+            starter.join(batches=True)
+
+    def control(self, method: str, path: str) -> tuple[int, object]:
+        """Do what a test asks; status and answer.
+
+        Args:
+            method: of the request.
+            path: without `/_local/`.
+        """
+        if (method, path) == ("GET", "triggers"):
+            return 200, self._listed()
+        kind, _, rest = path.partition("/")
+        name, _, verb = rest.partition("/")
+        found = self._schedules.get(name) if kind == "schedules" else None
+        starter: Poller | Timetable | None = self._queues.get(name) if kind == "queues" else found
+        action = _actions(starter).get(verb) if method == "POST" else None
+        if action is None:
+            return 404, {"error": f"there is no /_local/{path} with this method"}
+        return 200, action()
+
+    def _all(self) -> list[Poller | Timetable]:
+        return [*self._queues.values(), *self._schedules.values()]
+
+    def _listed(self) -> object:
+        return {
+            "queues": {name: {"paused": poller.paused} for name, poller in self._queues.items()},
+            "schedules": {name: {"paused": table.paused} for name, table in self._schedules.items()},
+        }
+
+
+def _actions(starter: Poller | Timetable | None) -> Mapping[str, Callable[[], Any]]:
+    if starter is None:
+        return {}
+    both: dict[str, Callable[[], Any]] = {"pause": starter.pause, "resume": starter.resume}
+    return both | ({"fire": lambda: _fired(starter)} if isinstance(starter, Timetable) else {})
+
+
+def _fired(table: Timetable) -> dict[str, Any]:
+    result = table.fire()
+    return {"error": result.error, "payload": result.payload.decode("utf-8", "replace")}
+
+
+def _name(function: str) -> str:
+    return function.rpartition(":")[2]

@@ -1,0 +1,122 @@
+"""What starts functions besides requests, as the template declares it: queues and schedules.
+
+Sources: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html and
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local.template import TemplateError
+
+CONCURRENCY = 4
+"""Batches of one queue that are worked on at once at most: what a small machine bears."""
+
+_LAMBDAS_LONGEST_RECEIVE = 10
+_SIZES = (("BatchSize", 10), ("MaximumBatchingWindowInSeconds", 0))
+_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
+_QUEUE_PROPERTIES = frozenset(
+    {"BatchSize", "Enabled", "EventSourceArn", "FunctionName", "FunctionResponseTypes"}
+    | {"MaximumBatchingWindowInSeconds", "MetricsConfig", "ScalingConfig", "Tags"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTrigger:
+    """An event source mapping: messages of a queue go to a function.
+
+    Attributes:
+        function: physical name or ARN.
+        queue_arn: the queue.
+        batch_size: messages in one event at most.
+        window_seconds: how long a batch may wait to become full.
+        concurrency: batches at once.
+        partial: whether the function says which messages failed.
+    """
+
+    function: str
+    queue_arn: str
+    batch_size: int
+    window_seconds: int
+    concurrency: int
+    partial: bool
+
+    @property
+    def queue(self) -> str:
+        """The queue's name."""
+        return self.queue_arn.rpartition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule that starts a function again and again.
+
+    Attributes:
+        name: as the template names it.
+        function: physical name or ARN.
+        seconds: from one firing to the next.
+        given: the event as the template writes it, JSON; None for the scheduler's own notice.
+    """
+
+    name: str
+    function: str
+    seconds: int
+    given: str | None
+
+
+def queue_trigger(name: str, properties: Mapping[str, Any]) -> QueueTrigger | None:
+    """An `AWS::Lambda::EventSourceMapping`, resolved; None when it is switched off.
+
+    Args:
+        name: logical id.
+        properties: its properties.
+
+    Raises:
+        TemplateError: it is not a queue, or asks for what the local stack does not do.
+    """
+    if properties.keys() - _QUEUE_PROPERTIES or ":sqs:" not in properties["EventSourceArn"]:
+        odd = ", ".join(sorted(properties.keys() - _QUEUE_PROPERTIES)) or properties["EventSourceArn"]
+        raise TemplateError(f"{name}: the local stack does not know how to feed a function from {odd}")
+    size, window = (int(properties.get(key, default)) for key, default in _SIZES)
+    if size > _LAMBDAS_LONGEST_RECEIVE and window == 0:
+        raise TemplateError(f"{name}: a BatchSize above 10 needs a MaximumBatchingWindowInSeconds")
+    if str(properties.get("Enabled", True)).lower() == "false":
+        return None
+    wanted = int(properties.get("ScalingConfig", {}).get("MaximumConcurrency", CONCURRENCY))
+    return QueueTrigger(
+        function=properties["FunctionName"],
+        queue_arn=properties["EventSourceArn"],
+        batch_size=size,
+        window_seconds=window,
+        concurrency=min(wanted, CONCURRENCY),
+        partial="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
+    )
+
+
+def schedule(name: str, properties: Mapping[str, Any]) -> Schedule | None:
+    """An `AWS::Scheduler::Schedule`, resolved; None when it is switched off.
+
+    Args:
+        name: logical id.
+        properties: its properties.
+
+    Raises:
+        TemplateError: it is no rate, or its target is no function.
+    """
+    expression = properties["ScheduleExpression"]
+    rate, target = _RATE.fullmatch(expression), properties["Target"]
+    if rate is None or int(rate[1]) == 0:
+        raise TemplateError(f"{name}: the local stack fires rates only, such as rate(1 minute): {expression}")
+    if ":lambda:" not in target["Arn"]:
+        raise TemplateError(f"{name}: the local stack's schedules start functions only: {target['Arn']}")
+    if properties.get("State", "ENABLED") == "DISABLED":
+        return None
+    return Schedule(
+        name=properties.get("Name", name),
+        function=target["Arn"],
+        seconds=int(rate[1]) * _SECONDS[rate[2]],
+        given=target.get("Input"),
+    )

@@ -1,0 +1,188 @@
+"""The provider that exists in tests alone: its server, its events, and that its description fits both."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import requests
+import yaml
+
+from mooring.core.errors import Failure, Reason
+from mooring.core.provider import Provider, provider_from_compiled
+from mooring.providers.compiler import LocalCompile, compile_project
+from mooring.providers.notices import read_notice
+from tests.e2e.fifth.events import EVENT_ID, SIGNATURE, Encoding, Event, send
+from tests.e2e.fifth.provider import CLIENT_ID, FifthProvider
+from tests.simulators.receiver import Receiver, wait_until
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Takes events."""
+    running = Receiver()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(params=["hex", "base64"])
+def fifth(request: pytest.FixtureRequest, receiver: Receiver) -> Iterator[FifthProvider]:
+    """The running provider, in both ways to write a signature."""
+    running = FifthProvider(receiver.base_url, encoding=request.param)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def provider(fifth: FifthProvider, tmp_path: Path) -> Provider:
+    """Its description as the local stack compiles it."""
+    catalog, out = tmp_path / "catalog", tmp_path / "out"
+    catalog.mkdir()
+    (catalog / "quayside.yaml").write_text(fifth.descriptor())
+    config = tmp_path / "mooring.yaml"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "branding": {"product": "Brightcart"},
+                "return_to_origins": ["http://127.0.0.1:4000"],
+                "link_keys": [{"kid": "k-1", "public_key": "A" * 43}],
+                "providers": {"quayside": {"client_id": CLIENT_ID}},
+            }
+        )
+    )
+    compile_project(config=config, catalog=catalog, out=out, local=LocalCompile())
+    return provider_from_compiled(json.loads((out / "providers/quayside.json").read_text()))
+
+
+def read(provider: Provider, event: Event, fifth: FifthProvider) -> object:
+    headers = {name.lower(): value for name, value in event.headers.items()}
+    secrets = [fifth.secrets["webhook_secret"]]
+    return read_notice(provider, headers, event.body, secrets, int(time.time()))
+
+
+def connect(fifth: FifthProvider, shop: str) -> dict[str, object]:
+    """The whole story; returns the token answer."""
+    uri = f"{fifth.mooring_url}/callback/quayside"
+    client = {"client_id": CLIENT_ID, "redirect_uri": uri}
+    asked = {**client, "response_type": "code", "scope": "orders", "state": "s"}
+    back = requests.post(
+        f"{fifth.base_url}/oauth/authorize",
+        data={**asked, "decision": "approve", "shop": shop},
+        timeout=5,
+        allow_redirects=False,
+    )
+    code = dict(parse_qsl(urlsplit(back.headers["Location"]).query))["code"]
+    body = {**client, "grant_type": "authorization_code", "code": code}
+    answer: dict[str, object] = token(fifth, body).json()
+    return answer
+
+
+def token(fifth: FifthProvider, body: dict[str, str]) -> requests.Response:
+    sent = {**body, "client_secret": fifth.secrets["client_secret"]}
+    return requests.post(f"{fifth.base_url}/oauth/token", data=sent, timeout=5)
+
+
+def probe(fifth: FifthProvider, access_token: object) -> int:
+    headers = {"Authorization": f"Bearer {access_token}"}
+    return requests.get(f"{fifth.base_url}/api/shop", headers=headers, timeout=5).status_code
+
+
+def test_the_consent_page_has_the_chosen_shop_filled_in(fifth: FifthProvider) -> None:
+    fifth.choose("harbour-7")
+    asked = {
+        "client_id": CLIENT_ID,
+        "redirect_uri": f"{fifth.mooring_url}/callback/quayside",
+        "response_type": "code",
+        "scope": "orders stock",
+        "state": "s",
+    }
+    page = requests.get(f"{fifth.base_url}/oauth/authorize", params=asked, timeout=5)
+    assert page.status_code == 200
+    assert 'name="shop" value="harbour-7"' in page.text
+    assert page.text.count("<form") == 1
+
+
+def test_it_names_the_shop_and_rotates(fifth: FifthProvider) -> None:
+    first = connect(fifth, "shop-9")
+    assert first["shop"] == {"id": "shop-9"}
+    assert probe(fifth, first["access_token"]) == 200
+    body = {"grant_type": "refresh_token", "client_id": CLIENT_ID}
+    second = token(fifth, {**body, "refresh_token": str(first["refresh_token"])}).json()
+    assert second["refresh_token"] != first["refresh_token"]
+    reused = token(fifth, {**body, "refresh_token": str(first["refresh_token"])})
+    assert (reused.status_code, reused.json()["error"]) == (400, "invalid_grant")
+
+
+def test_removing_the_app_ends_tokens_and_sends_an_event_that_proves_itself(
+    fifth: FifthProvider, provider: Provider, receiver: Receiver
+) -> None:
+    issued, other = connect(fifth, "shop-1"), connect(fifth, "shop-2")
+    answer = requests.post(f"{fifth.base_url}/admin/disconnect", data={"account": "shop-1"}, timeout=5)
+    assert answer.status_code == 200
+    assert [probe(fifth, one["access_token"]) for one in (issued, other)] == [401, 200]
+    wait_until(lambda: len(receiver.received) == 2)
+    path, headers, body = receiver.received[0]
+    assert path == "/uninstall/quayside"
+    notice = read_notice(provider, headers, body, [fifth.secrets["webhook_secret"]], int(time.time()))
+    assert notice is not None
+    assert (notice.account_id, notice.proven, notice.event_id) == ("shop-1", True, headers[EVENT_ID.lower()])
+    assert notice.at is not None
+    assert abs(notice.at - time.time()) < 30
+    assert receiver.received[1] == receiver.received[0]
+
+
+def test_made_events_are_read_as_they_were_meant(fifth: FifthProvider, provider: Provider) -> None:
+    at = int(time.time()) - 7_200
+    assert read(provider, fifth.event("shop-5", at=at, event_id="ev-1"), fifth) == (
+        "shop-5",
+        "ev-1",
+        at,
+        True,
+    )
+    assert read(provider, fifth.event("shop-5", type="app.installed"), fifth) is None
+
+
+def forgeries(fifth: FifthProvider) -> dict[str, Event]:
+    genuine = fifth.event("shop-5")
+    return {
+        "another body": genuine.with_body(genuine.body.replace(b"shop-5", b"shop-6")),
+        "one more byte": genuine.with_body(genuine.body + b" "),
+        "another secret": fifth.event("shop-5", secret="another"),
+        "no signature": genuine.with_header(SIGNATURE, None),
+        "no such signature": genuine.with_header(SIGNATURE, "0" * 64),
+    }
+
+
+def test_forged_events_are_refused(fifth: FifthProvider, provider: Provider) -> None:
+    for name, event in forgeries(fifth).items():
+        with pytest.raises(Failure) as refused:
+            read(provider, event, fifth)
+        assert refused.value.reason is Reason.NOTICE_FORGED, name
+
+
+@pytest.mark.parametrize("at", ["soon", float("inf"), -1, True, int(time.time()) + 10_000])
+def test_events_with_an_impossible_time_are_refused(
+    fifth: FifthProvider, provider: Provider, at: object
+) -> None:
+    with pytest.raises(Failure) as refused:
+        read(provider, fifth.event("shop-5", at=at), fifth)
+    assert refused.value.reason in {Reason.NOTICE_TIME, Reason.NOTICE_MALFORMED}
+
+
+def test_an_event_is_sent_as_it_is(fifth: FifthProvider, receiver: Receiver) -> None:
+    event = fifth.signed(b"\xff\x00 not JSON", event_id="ev-2")
+    receiver.statuses = [400]
+    assert send(fifth.mooring_url, event).status_code == 400
+    assert fifth.send(event) == 200
+    assert [one.body for one in receiver.received] == [event.body] * 2
+    assert receiver.received[0].headers[SIGNATURE.lower()] == event.headers[SIGNATURE]
+
+
+@pytest.mark.parametrize("encoding", ["hex", "base64"])
+def test_secrets_are_new_each_time(encoding: Encoding) -> None:
+    one, other = FifthProvider("http://127.0.0.1:9", encoding=encoding), FifthProvider("http://127.0.0.1:9")
+    assert not set(one.secrets.values()) & set(other.secrets.values())
+    one.stop()
+    other.stop()
