@@ -16,8 +16,16 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="mooring", description="Work with Mooring from the command line.")
     commands = top.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _link(_command(commands, "link", "Sign a link and print the address that starts the flow."))
-    _token(_command(commands, "token", "Print a connection's access token, and nothing else."))
+    _one(_command(commands, "token", "Print a connection's access token, and nothing else."))
     _connections(_command(commands, "connections", "List connections."))
+    _one(_command(commands, "refresh", "Refresh one connection's token now, and say what happened."))
+    _disconnect(_command(commands, "disconnect", "Disconnect one connection and erase its tokens."))
+    _stage(_command(commands, "sweep", "Run a sweep now, instead of at the next minute."))
+    _stage(
+        _command(
+            commands, "doctor", "Examine an installation: what is late, stuck or refused, and what to do."
+        )
+    )
     _providers(_command(commands, "providers", "Say what each provider can do."))
     _project(_command(commands, "check", "Validate mooring.yaml and all descriptors."))
     return top
@@ -33,6 +41,23 @@ def _command(
 
 def _stack(command: argparse.ArgumentParser) -> None:
     command.add_argument("--stack-dir", type=Path, help="the stack's folder (default: .local here or above)")
+
+
+def _stage(command: argparse.ArgumentParser) -> None:
+    _stack(command)
+    command.add_argument(
+        "--stage", default="local", metavar="S", help="a deployed stage (default: the local stack)"
+    )
+    command.add_argument(
+        "--region", metavar="R", help="the stage's AWS region (default: that of your AWS configuration)"
+    )
+
+
+def _api(command: argparse.ArgumentParser) -> None:
+    _stage(command)
+    command.add_argument(
+        "--url", metavar="URL", help="the deployed API's address (default: what the stage was deployed with)"
+    )
 
 
 def _link(command: argparse.ArgumentParser) -> None:
@@ -58,8 +83,8 @@ def _link(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _token(command: argparse.ArgumentParser) -> None:
-    _stack(command)
+def _one(command: argparse.ArgumentParser) -> None:
+    _api(command)
     command.add_argument("merchant", metavar="M", help="the merchant's id")
     command.add_argument("provider", metavar="P", help="the provider's id")
     command.add_argument(
@@ -67,8 +92,13 @@ def _token(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _disconnect(command: argparse.ArgumentParser) -> None:
+    _one(command)
+    command.add_argument("--yes", action="store_true", help="do not ask")
+
+
 def _connections(command: argparse.ArgumentParser) -> None:
-    _stack(command)
+    _api(command)
     command.add_argument(
         "merchant", nargs="?", metavar="M", help="a merchant's id (default: all, local stack only)"
     )

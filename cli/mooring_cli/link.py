@@ -3,6 +3,7 @@
 import argparse
 import secrets
 import time
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -10,18 +11,21 @@ import jwt
 from mooring.core.link import MAX_LIFETIME_SECONDS, MAX_LINK_BYTES
 from mooring.core.names import is_name, is_provider_id
 from mooring_cli.errors import CommandError, UsageError
+from mooring_cli.names import check_enabled
 from mooring_cli.output import show_json
-from mooring_cli.stack import LinkKey, Stack
+from mooring_cli.stack import LinkKey, find_stack
 
 
-def run(options: argparse.Namespace, stack: Stack) -> None:
+def run(options: argparse.Namespace) -> None:
     """Print the address.
 
     Raises:
         UsageError: for a value that no link may have.
-        CommandError: when the key cannot be used.
+        CommandError: no stack is running, or its key cannot be used.
     """
+    stack = find_stack(options.stack_dir, Path.cwd())
     claims = link_claims(options, stack.base_url, int(time.time()))
+    check_enabled(options.provider, stack.providers)
     token = sign(claims, stack.link_key)
     if len(token) > MAX_LINK_BYTES:
         raise UsageError(

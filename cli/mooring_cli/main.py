@@ -1,18 +1,32 @@
 """The entry point of the `mooring` command.
 
-Exit codes: 0 done, 1 it could not be done (standard error says what to do), 2 the command line is wrong.
+Exit codes: 0 done, 1 it could not be done (standard error says what to do) or `doctor` found something,
+2 the command line is wrong, 130 interrupted.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
 
 from mooring_cli.arguments import parser
 from mooring_cli.errors import CommandError
 from mooring_cli.output import say
-from mooring_cli.stack import find_stack
+
+INTERRUPTED = 130
+_COMMANDS = {
+    "link": ("link", "run"),
+    "token": ("reads", "run_token"),
+    "connections": ("reads", "run_connections"),
+    "refresh": ("changes", "run_refresh"),
+    "disconnect": ("changes", "run_disconnect"),
+    "sweep": ("sweep", "run"),
+    "doctor": ("doctor", "run"),
+    "providers": ("providers", "run"),
+    "check": ("check", "run"),
+}
+"""Module and function of each command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,42 +40,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     try:
-        _run(options)
+        code = _run(options)
         sys.stdout.flush()
     except CommandError as error:
         say(str(error))
         return error.exit_code
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing must be flushed into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    return code
 
 
-def _run(options: argparse.Namespace) -> None:
-    """Each command imports its own libraries only: pydantic for settings, botocore for signed requests."""
-    if options.command == "check":
-        from mooring_cli import check
-
-        check.run(options)
-    elif options.command == "providers":
-        from mooring_cli import providers
-
-        providers.run(options)
-    else:
-        _run_on_stack(options)
-
-
-def _run_on_stack(options: argparse.Namespace) -> None:
-    stack = find_stack(options.stack_dir, Path.cwd())
-    if options.command == "link":
-        from mooring_cli import link
-
-        link.run(options, stack)
-        return
-    from mooring_cli import reads
-
-    run = reads.run_token if options.command == "token" else reads.run_connections
-    run(options, stack)
+def _run(options: argparse.Namespace) -> int:
+    """Each command imports its own libraries only: pydantic for settings, boto3 for AWS."""
+    module, function = _COMMANDS[options.command]
+    return getattr(import_module(f"mooring_cli.{module}"), function)(options) or 0
 
 
 if __name__ == "__main__":

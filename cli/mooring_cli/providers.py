@@ -1,6 +1,7 @@
 """`mooring providers`: what each descriptor says, as a table, or one of them in full."""
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,9 @@ from mooring_cli.errors import CommandError
 from mooring_cli.output import show_json, show_table
 from mooring_cli.project import find_project
 
-_COLUMNS = (
-    "provider",
-    "enabled",
-    "token life",
-    "refresh",
-    "revoke",
-    "uninstall notice",
-    "probe",
-    "identity",
-    "api base",
-    "token placement",
-    "rate limit",
-    "unverified",
-)
+_COLUMNS = ("provider", "enabled", "token life", "refresh", "also", "unverified")
+"""As much as fits into 100 columns; one provider alone is shown in full."""
+_ROTATION = {"always": "rotates", "sometimes": "may rotate", "never": "same token"}
 
 
 def run(options: argparse.Namespace) -> None:
@@ -66,21 +56,23 @@ def _show_one(each: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
-    refresh, uninstall, limit = each["refresh"], each["uninstall"], each["rate_limit"]
+    refresh = each["refresh"]
     return (
         each["id"],
         "yes" if each["enabled"] else "no",
-        each["lifetime"],
-        f"rotates {refresh['rotation']}" if refresh else "no",
-        "yes" if each["revoke"] else "no",
-        f"proof {uninstall['proof']}" if uninstall else "no",
-        "yes" if each["probe"] else "no",
-        "yes" if each["identity"] else "no",
-        each["api_base"] or "",
-        each["token_placement"],
-        f"{limit['requests']} in {limit['seconds']} s per {limit['per']}" if limit else "",
+        re.sub(r"as \S+ says", "as told", each["lifetime"]),
+        _ROTATION.get(refresh["rotation"], refresh["rotation"]) if refresh else "no",
+        ", ".join(_also(each)) or "nothing",
         str(len(each["unverified"])),
     )
+
+
+def _also(each: Mapping[str, Any]) -> list[str]:
+    found = ["revoke"] if each["revoke"] else []
+    if each["uninstall"]:
+        # An event proves itself; a hint has to be asked about.
+        found.append("uninstall hint" if each["uninstall"]["proof"] == "none" else "uninstall event")
+    return [*found, "probe"] if each["probe"] else found
 
 
 def _lines(value: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,9 @@
-"""Calling Mooring's API as a service does: GET requests signed with SigV4."""
+"""Calling Mooring's API as a service does: requests signed with SigV4."""
 
+import argparse
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from botocore.auth import SigV4Auth
@@ -9,57 +11,169 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
-from mooring_cli.errors import CommandError
+from mooring_cli.errors import CommandError, UsageError
 from mooring_cli.stack import Stack
+from mooring_cli.stage import Stage, asking, find_stage, physical
 
 _TIMEOUT_SECONDS = 30
 _OK, _FORBIDDEN = 200, 403
+_SAFE = ("https://", "http://127.0.0.1:", "http://localhost:")
+"""What a token may travel over; loopback for a tunnel."""
+_AGAIN = "The merchant has to connect it again; on the local stack: mooring link --merchant {merchant} ..."
+_LATER = "Try again later; a sweep does so by itself"
+_LOOK = "See docs/runbook.md#"
 _WHAT_TO_DO = {
     "connection_not_found": "See what is there: mooring connections {merchant}",
-    "connection_not_active": "Connect it again, starting with: mooring link --merchant {merchant} ...",
-    "token_expired": "Connect it again, starting with: mooring link --merchant {merchant} ...",
+    "connection_not_active": _AGAIN,
+    "token_expired": _AGAIN,
+    "grant_refused": _AGAIN,
+    "lost_rotation": _AGAIN,
+    "token_refused": _AGAIN,
+    "refresh_busy": "Somebody is refreshing it. Look again in a moment: mooring connections {merchant}",
+    "refresh_in_doubt": "An answer of the provider was lost; it is asked once more two minutes after. "
+    "See how many: mooring doctor",
+    "refresh_put_off": "The last try failed, and a pause holds. Why: mooring connections {merchant} --json",
+    "provider_misconfigured": f"{_LOOK}alarm-provider-misconfigured",
+    "provider_unavailable": _LATER,
+    "provider_timeout": _LATER,
+    "key_denied": f"{_LOOK}alarm-key-denied",
+    "token_unreadable": f"{_LOOK}alarm-token-unreadable",
+    "secret_unavailable": f"{_LOOK}by-reason",
 }
 
 
+class Api(NamedTuple):
+    """Where the API is, and with what to sign. `local`: it is the stack on this machine."""
+
+    base_url: str
+    region: str
+    credentials: Any
+    local: bool
+
+
+def find_api(options: argparse.Namespace, start: Path) -> tuple[Api, Stage]:
+    """The API of the installation that the options name.
+
+    A deployed stage's address is `--url`, or what its function `connections` was deployed with.
+
+    Raises:
+        CommandError: no such installation, no credentials.
+    """
+    stage = find_stage(options, start)
+    if stage.stack is not None:
+        return local_api(stage.stack), stage
+    url = options.url or _deployed_url(stage)
+    if not url.startswith(_SAFE):
+        raise UsageError("--url must begin with https://, because tokens come back from there")
+    with asking(stage):
+        held = stage.session.get_credentials()
+        credentials = held.get_frozen_credentials() if held else None
+    if credentials is None:
+        raise CommandError("There are no AWS credentials. Choose some with AWS_PROFILE, or log in first")
+    return Api(url.rstrip("/"), stage.region, credentials, local=False), stage
+
+
+def local_api(stack: Stack) -> Api:
+    """The API of the local stack."""
+    return Api(stack.base_url, stack.region, Credentials(*stack.credentials), local=True)
+
+
+def _deployed_url(stage: Stage) -> str:
+    with asking(stage):
+        found = stage.client("lambda").get_function_configuration(
+            FunctionName=physical(stage.name, "connections")
+        )
+    url = found.get("Environment", {}).get("Variables", {}).get("MOORING_BASE_URL")
+    if not isinstance(url, str):
+        raise CommandError(
+            f"Stage {stage.name} does not say where its API is. Name it with --url https://..."
+        )
+    return url
+
+
 class Service:
-    """The API of a running stack.
+    """The API of an installation.
 
     Args:
-        stack: where it is, and with what to sign.
+        api: where it is, and with what to sign.
     """
 
-    def __init__(self, stack: Stack) -> None:
-        self._base_url = stack.base_url
-        self._signer = SigV4Auth(Credentials(*stack.credentials), "execute-api", stack.region)
-        self._session = URLLib3Session(timeout=_TIMEOUT_SECONDS, proxies={})
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._signer = SigV4Auth(api.credentials, "execute-api", api.region)
+        proxies = {} if api.local else get_environ_proxies(api.base_url)
+        self._session = URLLib3Session(timeout=_TIMEOUT_SECONDS, proxies=proxies)
 
     def connections(self, merchant: str) -> list[dict[str, Any]]:
         """A merchant's connections as the API lists them. Raises CommandError."""
-        found = self._get(f"/merchants/{quote(merchant, safe='')}/connections", merchant).get("connections")
-        return [entry for entry in found or () if isinstance(entry, dict)]
+        found = self._ask("GET", f"/merchants/{quote(merchant, safe='')}/connections", merchant)
+        return [entry for entry in found.get("connections") or () if isinstance(entry, dict)]
 
     def token(self, merchant: str, provider: str, account: str) -> dict[str, Any]:
         """The answer of the token route, with `access_token` in it. Raises CommandError."""
-        names = [quote(name, safe="") for name in (merchant, provider, account)]
-        answer = self._get("/merchants/{}/connections/{}/{}/token".format(*names), merchant)
+        answer = self._ask("GET", f"{_path(merchant, provider, account)}/token", merchant)
         if not isinstance(answer.get("access_token"), str):
-            raise CommandError("The local stack answered without a token. Its terminal says more.")
+            raise CommandError(f"{self._who()} answered without a token. {self._more({})}")
         return answer
 
-    def _get(self, path: str, merchant: str) -> dict[str, Any]:
-        request = AWSRequest(method="GET", url=self._base_url + path, headers={"Accept": "application/json"})
+    def refresh(self, merchant: str, provider: str, account: str) -> dict[str, Any]:
+        """Have a connection refreshed: `outcome` (refreshed or fresh), `version`, `generation`, `expires_at`.
+
+        Raises:
+            CommandError: it was not refreshed; the message says why.
+        """
+        return self._ask("POST", f"{_path(merchant, provider, account)}/refresh", merchant)
+
+    def disconnect(self, merchant: str, provider: str, account: str) -> dict[str, Any]:
+        """Disconnect; once more does no harm. Raises CommandError, also when there never was such one."""
+        return self._ask("DELETE", _path(merchant, provider, account), merchant)
+
+    def _ask(self, method: str, path: str, merchant: str) -> dict[str, Any]:
+        headers = {"Accept": "application/json"}
+        request = AWSRequest(method=method, url=self._api.base_url + path, headers=headers)
         self._signer.add_auth(request)
         try:
             answer = self._session.send(request.prepare())
         except BotoCoreError:
-            raise CommandError(
-                f"The local stack does not answer at {self._base_url}. Start it: make run"
-            ) from None
+            advice = "Start it: make run" if self._api.local else "Look at the network, and at --url"
+            raise CommandError(f"{self._who()} does not answer at {self._api.base_url}. {advice}") from None
         body = _object(answer.content)
         if answer.status_code != _OK or body is None:
-            raise CommandError(_explain(answer.status_code, body or {}, merchant))
+            raise CommandError(self._explain(answer.status_code, body or {}, merchant))
         return body
+
+    def _explain(self, status: int, problem: dict[str, Any], merchant: str) -> str:
+        """What went wrong, from a problem document (RFC 9457), and what to do about it."""
+        if status == _FORBIDDEN and "reason" not in problem:
+            return self._unsigned()
+        said = [str(problem[key]) for key in ("title", "detail") if problem.get(key)]
+        text = ": ".join(said).rstrip(".") or f"{self._who()} answered with HTTP {status}"
+        known = _WHAT_TO_DO.get(str(problem.get("reason")))
+        return f"{text}. {known.format(merchant=merchant) if known else self._more(problem)}"
+
+    def _unsigned(self) -> str:
+        if self._api.local:
+            return "The local stack refused the signature. Was it restarted? Run the command again."
+        return (
+            "The API refused your credentials. They need execute-api:Invoke on this path, in this account and"
+            " region: docs/quickstart.md"
+        )
+
+    def _who(self) -> str:
+        return "The local stack" if self._api.local else "The API"
+
+    def _more(self, problem: dict[str, Any]) -> str:
+        if self._api.local:
+            return "The stack's terminal says more."
+        ref = f", ref {problem['ref']}" if isinstance(problem.get("ref"), str) else ""
+        return f"The log says more{ref}: docs/runbook.md#a-merchant-gives-you-a-reference"
+
+
+def _path(merchant: str, provider: str, account: str) -> str:
+    names = [quote(name, safe="") for name in (merchant, provider, account)]
+    return "/merchants/{}/connections/{}/{}".format(*names)
 
 
 def _object(content: bytes) -> dict[str, Any] | None:
@@ -68,13 +182,3 @@ def _object(content: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _explain(status: int, problem: dict[str, Any], merchant: str) -> str:
-    """What went wrong, from a problem document (RFC 9457), and what to do about it."""
-    if status == _FORBIDDEN and "reason" not in problem:
-        return "The local stack refused the signature. Was it restarted? Run the command again."
-    said = [str(problem[key]) for key in ("title", "detail") if problem.get(key)]
-    text = ": ".join(said).rstrip(".") or f"The stack answered with HTTP {status}"
-    advice = _WHAT_TO_DO.get(str(problem.get("reason")), "The stack's terminal says more.")
-    return f"{text}. {advice.format(merchant=merchant)}"

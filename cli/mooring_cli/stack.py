@@ -9,6 +9,7 @@ from mooring_cli.errors import CommandError
 
 STACK_DIR = ".local"
 NOT_RUNNING = "No local stack is running here. Start it with: make run"
+_ENABLED = Path("build/layers/mooring/python/mooring/compiled/providers")
 
 
 class LinkKey(NamedTuple):
@@ -19,12 +20,21 @@ class LinkKey(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """A running local stack. `credentials` (access key id, secret) are dummies that only it accepts."""
+    """A running local stack. `credentials` (access key id, secret) are dummies that only it accepts.
+
+    `queues` (URLs) and `functions` (physical names) are by short name, such as `refresh-dead` and `sweep`;
+    `providers` are the enabled ones, or nothing where that cannot be told.
+    """
 
     base_url: str
     aws_endpoint_url: str
+    lambda_endpoint: str
     region: str
     connections_table: str
+    flows_table: str
+    queues: Mapping[str, str]
+    functions: Mapping[str, str]
+    providers: tuple[str, ...]
     link_key: LinkKey
     credentials: tuple[str, str]
 
@@ -45,20 +55,31 @@ def find_stack(stack_dir: Path | None, start: Path) -> Stack:
 
 def _read(path: Path) -> Stack:
     try:
-        return _stack(json.loads(path.read_text(encoding="utf-8")))
+        return _stack(json.loads(path.read_text(encoding="utf-8")), _enabled(path.parent))
     except (OSError, ValueError, KeyError, TypeError):
         raise CommandError(
             f"{path} cannot be read. Stop the local stack and start it again: make run"
         ) from None
 
 
-def _stack(data: Mapping[str, Any]) -> Stack:
+def _enabled(folder: Path) -> tuple[str, ...]:
+    """The providers that were compiled for this stack: mooring.yaml may have changed since it started."""
+    return tuple(sorted(path.stem for path in (folder / _ENABLED).glob("*.json")))
+
+
+def _stack(data: Mapping[str, Any], enabled: tuple[str, ...]) -> Stack:
     credentials, key = data["credentials"], data["link_key"]
     return Stack(
         base_url=data["base_url"],
         aws_endpoint_url=data["aws_endpoint_url"],
+        # Its own address where the stack answers Lambda's API itself.
+        lambda_endpoint=data.get("lambda_endpoint") or data["aws_endpoint_url"],
         region=data["region"],
         connections_table=data["tables"]["connections"],
+        flows_table=data["tables"]["flows"],
+        queues=dict(data.get("queues") or {}),
+        functions=dict(data.get("functions") or {}),
+        providers=enabled,
         link_key=LinkKey(Path(key["path"]), key["kid"]),
         credentials=(credentials["access_key_id"], credentials["secret_access_key"]),
     )

@@ -20,7 +20,7 @@ def aws(stack: FakeStack) -> Iterator[FakeStack]:
     host, port = server.get_host_and_port()
     stack.aws_endpoint_url = f"http://{host}:{port}"
     # All such servers of one process share their tables, so each test has its own.
-    stack.table = f"connections-{uuid4()}"
+    stack.tables["connections"] = f"connections-{uuid4()}"
     stack.write()
     yield stack
     server.stop()
@@ -34,10 +34,11 @@ def put(stack: FakeStack, merchant: str, key: str) -> None:
         aws_access_key_id=KEY_ID,
         aws_secret_access_key=SECRET,
     )
-    if stack.table not in client.list_tables()["TableNames"]:
+    table = stack.tables["connections"]
+    if table not in client.list_tables()["TableNames"]:
         keys = (("merchant_id", "HASH"), ("connection", "RANGE"))
         client.create_table(
-            TableName=stack.table,
+            TableName=table,
             KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],  # type: ignore[typeddict-item]
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
             BillingMode="PAY_PER_REQUEST",
@@ -53,7 +54,7 @@ def put(stack: FakeStack, merchant: str, key: str) -> None:
         "access": {"B": b"sealed-access"},
         "last_error": {"NULL": True},
     }
-    client.put_item(TableName=stack.table, Item=item)  # type: ignore[arg-type]
+    client.put_item(TableName=table, Item=item)  # type: ignore[arg-type]
 
 
 def test_one_merchant(mooring: Command, stack: FakeStack) -> None:

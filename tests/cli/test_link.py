@@ -108,3 +108,13 @@ def test_works_from_a_folder_below_and_from_elsewhere(
     monkeypatch.chdir("/")
     assert mooring(*BASIC).code == 1
     assert mooring(*BASIC, "--stack-dir", str(stack.stack_dir)).code == 0
+
+
+def test_a_provider_that_is_not_enabled(mooring: Command, stack: FakeStack) -> None:
+    stack.enables("acme", "other")
+    assert mooring(*BASIC).code == 0
+    answer = mooring(*BASIC, "--provider", "akme")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(
+        "akme is not enabled in the running stack. Enabled: acme, other. To enable it"
+    )

@@ -12,7 +12,12 @@ NEED_A_STACK = {
     "token": ("token", "m", "acme"),
     "connections": ("connections", "m"),
     "all connections": ("connections",),
+    "refresh": ("refresh", "m", "acme"),
+    "disconnect": ("disconnect", "m", "acme", "--yes"),
+    "sweep": ("sweep",),
+    "doctor": ("doctor",),
 }
+_COMMANDS = ("link", "token", "connections", "refresh", "disconnect", "sweep", "doctor")
 
 
 @pytest.mark.parametrize("name", NEED_A_STACK)
@@ -30,9 +35,10 @@ def test_broken_stack_file(content: str, mooring: Command, tmp_path: Path) -> No
     assert answer == (1, "", f"{path} cannot be read. Stop the local stack and start it again: make run\n")
 
 
-@pytest.mark.parametrize("name", ["token", "connections", "all connections"])
+@pytest.mark.parametrize("name", [name for name in NEED_A_STACK if name != "link"])
 def test_stack_that_is_gone(name: str, mooring: Command, stack: FakeStack) -> None:
-    stack.write(base_url="http://127.0.0.1:9", aws_endpoint_url="http://127.0.0.1:9")
+    gone = dict.fromkeys(("base_url", "aws_endpoint_url", "lambda_endpoint"), "http://127.0.0.1:9")
+    stack.write(**gone)
     answer = mooring(*NEED_A_STACK[name])
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.endswith("make run\n")
@@ -48,6 +54,5 @@ def test_wrong_command_line(arguments: tuple[str, ...], mooring: Command) -> Non
 def test_help_names_every_command(mooring: Command) -> None:
     answer = mooring("--help")
     assert answer.code == 0
-    assert [
-        name for name in ("link", "token", "connections", "providers", "check") if name not in answer.out
-    ] == []
+    assert [name for name in (*_COMMANDS, "providers", "check") if f"    {name} " not in answer.out] == []
+    assert set(_COMMANDS) == {name.split()[-1] for name in NEED_A_STACK}

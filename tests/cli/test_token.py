@@ -50,7 +50,7 @@ def test_no_connection(mooring: Command, stack: FakeStack) -> None:
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == (
         "m-1 has no connection to acme. "
-        "Connect it: mooring link --provider acme --merchant m-1 --return-to URL\n"
+        "Connect it; on the local stack: mooring link --provider acme --merchant m-1 --return-to URL\n"
     )
 
 
@@ -63,15 +63,15 @@ def test_no_connection(mooring: Command, stack: FakeStack) -> None:
         ),
         (
             problem(409, "token_expired", "The token has expired", ""),
-            "The token has expired. Connect it again, starting with: mooring link --merchant m-1 ...",
+            "The merchant has to connect it again; on the local stack: mooring link --merchant m-1 ...",
         ),
         (problem(503, "storage_unavailable", "Try later", ""), "Try later. The stack's terminal says more."),
         (
             (500, {"message": "Internal Server Error"}),
             "answered with HTTP 500. The stack's terminal says more.",
         ),
-        ((200, b"<html>"), "The stack answered with HTTP 200. The stack's terminal says more."),
-        ((200, {"token_type": "bearer"}), "answered without a token. Its terminal says more."),
+        ((200, b"<html>"), "The local stack answered with HTTP 200. The stack's terminal says more."),
+        ((200, {"token_type": "bearer"}), "answered without a token. The stack's terminal says more."),
     ],
 )
 def test_failure_says_what_to_do(
@@ -98,3 +98,19 @@ def test_other_credentials_are_refused(mooring: Command, stack: FakeStack) -> No
 def test_names_are_checked_first(arguments: tuple[str, ...], mooring: Command, stack: FakeStack) -> None:
     assert mooring("token", *arguments).code == 2
     assert stack.asked == []
+
+
+@pytest.mark.parametrize("command", ["token", "refresh"])
+def test_a_provider_that_is_not_enabled(command: str, mooring: Command, stack: FakeStack) -> None:
+    stack.enables("yotpo", "xeno")
+    answer = mooring(command, "m-1", "yopto")
+    assert (answer.code, answer.out, stack.asked) == (2, "", [])
+    assert answer.err.startswith(
+        "yopto is not enabled in the running stack. Enabled: xeno, yotpo. To enable it"
+    )
+
+
+def test_an_enabled_provider(mooring: Command, stack: FakeStack) -> None:
+    stack.enables("acme")
+    stack.answers[ROUTE.format("shop-7")] = (200, ANSWER)
+    assert mooring("token", "m-1", "acme", "shop-7").code == 0

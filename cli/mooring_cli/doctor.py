@@ -1,0 +1,132 @@
+"""`mooring doctor`: read everything about an installation's health, judge it, and say what to do.
+
+It reads and never writes. The tables are scanned, which costs what reading them once costs; functions
+never do that. Exit code 0: healthy; 1: something needs attention, or it could not be read.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mooring.core.connection import Status
+from mooring_cli.findings import Facts, Finding, Level, judge
+from mooring_cli.output import moment, number, progress, show_json, show_marked, show_table
+from mooring_cli.outside import circuits, metrics, queues
+from mooring_cli.rows import scan
+from mooring_cli.stage import Stage, asking, find_stage
+from mooring_cli.survey import ATTRIBUTES, Survey
+
+HEALTHY, UNHEALTHY = 0, 1
+_STATUSES = (Status.ACTIVE, Status.NEEDS_RECONNECT, Status.UNINSTALLED, Status.DISCONNECTED)
+_STYLES = {Level.OK: "green", Level.NOTE: "cyan", Level.ATTENTION: "bold red"}
+
+
+def run(options: argparse.Namespace) -> int:
+    """Examine an installation and print what was found; the exit code. Raises CommandError."""
+    stage = find_stage(options, Path.cwd())
+    now = int(time.time())
+    facts = _read(stage, now)
+    findings = judge(facts, now)
+    bad = [finding for finding in findings if finding.level is Level.ATTENTION]
+    if options.json:
+        show_json(_as_json(stage, now, facts, findings))
+    else:
+        _show(stage, now, facts, findings)
+    return UNHEALTHY if bad else HEALTHY
+
+
+def _read(stage: Stage, now: int) -> Facts:
+    known = metrics(stage, now)
+    survey = _survey(stage, now)
+    opened = circuits(stage, sorted(survey.statuses), now)
+    options = "" if stage.stack else f" --stage {stage.name} --region {stage.region}"
+    return Facts(survey, opened, queues(stage, known.ages if known else {}), known, options)
+
+
+def _survey(stage: Stage, now: int) -> Survey:
+    client, survey = stage.client("dynamodb"), Survey()
+    with (
+        asking(stage),
+        progress("Reading connections", lambda: _about(client, stage.connections_table)) as step,
+    ):
+        for row in scan(client, stage.connections_table, ATTRIBUTES, step):
+            survey.add(row, now)
+    return survey
+
+
+def _about(client: Any, table: str) -> int | None:
+    """How many rows the table had some hours ago: good enough for a bar."""
+    try:
+        return int(client.describe_table(TableName=table)["Table"]["ItemCount"])
+    except (BotoCoreError, ClientError):
+        return None
+
+
+def _show(stage: Stage, now: int, facts: Facts, findings: Sequence[Finding]) -> None:
+    total = number(facts.survey.total, "connection")
+    print(f"Stage {stage.name} in {stage.region} at {moment(now)}: {total}.\n")
+    if facts.survey.statuses:
+        columns, rows = _statuses(facts.survey)
+        show_table(("provider", *columns), rows)
+        print()
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        show_marked(_STYLES[finding.level], f"{finding.level:9}", f"  {finding.name:{width}}  {finding.text}")
+        if finding.advice:
+            print(f"{'':9}  {'':{width}}  {finding.advice}")
+            print(f"{'':9}  {'':{width}}  See docs/runbook.md#{finding.runbook}")
+    print()
+    show_marked(*_verdict(findings))
+
+
+def _statuses(survey: Survey) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Statuses as columns, those of a later release included, and a row for each provider."""
+    found = {status for counts in survey.statuses.values() for status in counts}
+    columns = [*_STATUSES, *sorted(found - set(_STATUSES))]
+    rows = [
+        (provider, *(f"{counts[status]:,}" for status in columns))
+        for provider, counts in sorted(survey.statuses.items())
+    ]
+    return [str(column) for column in columns], rows
+
+
+def _verdict(findings: Sequence[Finding]) -> tuple[str, str, str]:
+    bad = list(dict.fromkeys(finding.name for finding in findings if finding.level is Level.ATTENTION))
+    if not bad:
+        return _STYLES[Level.OK], "Healthy", ": nothing needs attention."
+    return _STYLES[Level.ATTENTION], "Not healthy", f": look after {', '.join(bad)}."
+
+
+def _as_json(stage: Stage, now: int, facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
+    survey = facts.survey
+    tallies = {"overdue": survey.overdue, "in_doubt": survey.in_doubt, "stuck_leases": survey.stuck}
+    return {
+        "stage": stage.name,
+        "region": stage.region,
+        "at": now,
+        "healthy": all(finding.level is not Level.ATTENTION for finding in findings),
+        "connections": {name: dict(counts) for name, counts in sorted(survey.statuses.items())},
+        **{
+            name: {
+                "count": tally.count,
+                "oldest_seconds": tally.oldest_seconds,
+                "oldest": tally.oldest or None,
+            }
+            for name, tally in tallies.items()
+        },
+        "put_off": {"count": survey.reasons.total(), "reasons": dict(survey.reasons.most_common())},
+        "needs_reconnect": {"count": survey.lost.total(), "reasons": dict(survey.lost.most_common())},
+        "confirmations": {"pending": survey.waiting, "lapsed": survey.lapsed},
+        "circuits": [circuit._asdict() for circuit in facts.circuits],
+        "queues": {name: _queue(queue) for name, queue in facts.queues.items()},
+        "sweep": facts.metrics and {"seconds_ago": facts.metrics.swept_seconds},
+        "findings": [finding._asdict() for finding in findings],
+    }
+
+
+def _queue(queue: Any) -> dict[str, Any] | None:
+    return None if queue is None else {**queue._asdict(), "depth": queue.depth}

@@ -1,0 +1,201 @@
+"""Judging what was counted: which findings need somebody, what to do, and where the runbook says more."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from mooring.core.errors import Reason
+from mooring.core.upkeep import Circuit
+from mooring_cli.output import number, span
+from mooring_cli.outside import WINDOW_SECONDS, Metrics, Queue
+from mooring_cli.survey import Survey, Tally
+
+PATIENCE_SECONDS = 360
+"""What is younger heals by itself: the longest pause has four minutes, then come a sweep and a call."""
+_OURS = frozenset(
+    {
+        Reason.PROVIDER_MISCONFIGURED,
+        Reason.SECRET_UNAVAILABLE,
+        Reason.SEALING_UNAVAILABLE,
+        Reason.KEY_DENIED,
+        Reason.TOKEN_UNREADABLE,
+        Reason.INTERNAL,
+    }
+)
+"""Reasons that no waiting mends."""
+
+
+class Level(StrEnum):
+    """How bad: nothing, worth knowing, or somebody has to act."""
+
+    OK = "ok"
+    NOTE = "note"
+    ATTENTION = "attention"
+
+
+class Finding(NamedTuple):
+    """One line of the examination; `advice` and `runbook` (an anchor) are empty where none is needed."""
+
+    name: str
+    level: Level
+    text: str
+    advice: str = ""
+    runbook: str = ""
+
+
+class Facts(NamedTuple):
+    """All that was read of an installation; `options` lead a command of the advice to it."""
+
+    survey: Survey
+    circuits: Sequence[Circuit]
+    queues: Mapping[str, Queue | None]
+    metrics: Metrics | None
+    options: str = ""
+
+
+def judge(facts: Facts, now: int) -> list[Finding]:
+    """Every finding, those that are well included."""
+    found = [] if facts.metrics is None else [_sweep(facts.metrics, facts.options)]
+    found += [
+        _overdue(facts.survey.overdue, facts.circuits, facts.options),
+        _in_doubt(facts.survey.in_doubt, facts.options),
+        _put_off(facts.survey),
+        _stuck(facts.survey.stuck, facts.options),
+        *_circuits(facts.circuits, now),
+        *_queues(facts.queues),
+        _confirmations(facts.survey),
+        _lost(facts.survey),
+    ]
+    return found
+
+
+def _sweep(metrics: Metrics, options: str) -> Finding:
+    if not metrics.known:
+        return Finding("sweep", Level.NOTE, "not known: these credentials may not read CloudWatch's metrics")
+    if metrics.swept_seconds is None:
+        text = f"none has ended for {span(WINDOW_SECONDS)}"
+        return Finding(
+            "sweep", Level.ATTENTION, text, f"Run one: mooring sweep{options}", "alarm-sweep-missing"
+        )
+    return Finding("sweep", Level.OK, f"the last one ended {span(metrics.swept_seconds)} ago")
+
+
+def _overdue(tally: Tally, circuits: Sequence[Circuit], options: str) -> Finding:
+    if not tally.count:
+        return Finding("overdue", Level.OK, "none")
+    advice = f"Run a sweep and look again in a minute: mooring sweep{options}"
+    if circuits:
+        advice = f"Those of {_names(circuits)} wait for the open circuit: mend that first"
+    return Finding("overdue", Level.ATTENTION, _tally(tally), advice, "alarm-overdue")
+
+
+def _in_doubt(tally: Tally, options: str) -> Finding:
+    advice = (
+        "Nobody tried again. Look at the refresh queues below, then try the oldest: mooring refresh "
+        f"{tally.oldest}{options}"
+    )
+    return _aged("in doubt", tally, advice, "alarm-lost-rotation")
+
+
+def _stuck(tally: Tally, options: str) -> Finding:
+    advice = (
+        "A refresh died, and none came after it. Look for the function's timeouts, and try the oldest: "
+        f"mooring refresh {tally.oldest}{options}"
+    )
+    return _aged("stuck leases", tally, advice, "alarm-overdue")
+
+
+def _aged(name: str, tally: Tally, advice: str, runbook: str) -> Finding:
+    if not tally.count:
+        return Finding(name, Level.OK, "none")
+    if tally.oldest_seconds <= PATIENCE_SECONDS:
+        return Finding(name, Level.NOTE, f"{_tally(tally)}; the sweep tries again by itself")
+    return Finding(name, Level.ATTENTION, _tally(tally), advice, runbook)
+
+
+def _put_off(survey: Survey) -> Finding:
+    if not survey.reasons:
+        return Finding("put off", Level.OK, "none")
+    text = f"{number(survey.reasons.total(), 'connection')} after a failed call: {_counted(survey.reasons)}"
+    ours = [reason for reason, _ in survey.reasons.most_common() if reason in _OURS]
+    if not ours:
+        return Finding("put off", Level.NOTE, f"{text}; tried again by itself")
+    advice = f"Waiting does not mend {', '.join(ours)}: it is on our side"
+    return Finding("put off", Level.ATTENTION, text, advice, "by-reason")
+
+
+def _circuits(circuits: Sequence[Circuit], now: int) -> Iterator[Finding]:
+    if not circuits:
+        yield Finding("circuits", Level.OK, "all closed")
+    for circuit in circuits:
+        text = f"{circuit.provider}: open for {span(max(0, now - circuit.opened_at))} ({circuit.reason})"
+        advice = (
+            "The provider refuses our client id or secret: compare both with its console. The circuit closes "
+            "by itself after the next refresh that succeeds"
+        )
+        yield Finding("circuits", Level.ATTENTION, text, advice, "alarm-provider-misconfigured")
+
+
+def _queues(queues: Mapping[str, Queue | None]) -> Iterator[Finding]:
+    for name, queue in queues.items():
+        if queue is None:
+            yield Finding(
+                f"queue {name}",
+                Level.ATTENTION,
+                "is not there",
+                "Deploy the stage: make deploy",
+                "what-to-watch",
+            )
+        elif not queue.depth:
+            yield Finding(f"queue {name}", Level.OK, "empty")
+        else:
+            yield _queue(queue)
+
+
+def _queue(queue: Queue) -> Finding:
+    old = "" if queue.oldest_seconds is None else f", the oldest for {span(queue.oldest_seconds)}"
+    text = f"{number(queue.depth, 'message')}{old}"
+    advice = _QUEUE_ADVICE[queue.name]
+    # A dead letter needs somebody at once. Where no age is known, a depth proves nothing.
+    bad = queue.name.endswith("-dead") or (queue.oldest_seconds or 0) > PATIENCE_SECONDS
+    if not bad:
+        return Finding(f"queue {queue.name}", Level.NOTE, text)
+    anchor = queue.name if queue.name.endswith("-dead") else f"{queue.name}-queue"
+    return Finding(f"queue {queue.name}", Level.ATTENTION, text, advice, f"alarm-{anchor}")
+
+
+_QUEUE_ADVICE = {
+    "refresh": "The workers do not keep up: look for throttles, and at the provider's answers",
+    "refresh-dead": "Refreshes that failed five times. Find out why, mend it, and start a redrive",
+    "recovery": "Tokens that wait to be stored, and are nowhere else. Mend the table first",
+    "recovery-dead": "Tokens that could not be stored, and are nowhere else. Never purge this queue",
+}
+
+
+def _confirmations(survey: Survey) -> Finding:
+    if not survey.waiting + survey.lapsed:
+        return Finding("confirmations", Level.OK, "none pending")
+    lapsed = f", {survey.lapsed:,} too old to be confirmed" if survey.lapsed else ""
+    return Finding("confirmations", Level.NOTE, f"{survey.waiting:,} pending{lapsed}")
+
+
+def _lost(survey: Survey) -> Finding:
+    if not survey.lost:
+        return Finding("needs reconnect", Level.OK, "none")
+    text = (
+        f"{number(survey.lost.total(), 'connection')}, for their merchants to mend: {_counted(survey.lost)}"
+    )
+    return Finding("needs reconnect", Level.NOTE, text)
+
+
+def _tally(tally: Tally) -> str:
+    return f"{number(tally.count, 'connection')}, the oldest for {span(tally.oldest_seconds)}: {tally.oldest}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{word} {count:,}" for word, count in ordered)
+
+
+def _names(circuits: Sequence[Circuit]) -> str:
+    return ", ".join(circuit.provider for circuit in circuits)

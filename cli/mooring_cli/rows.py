@@ -1,0 +1,37 @@
+"""Reading a whole table of connections, with named attributes only: never a sealed field."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+
+def scan(
+    client: Any, table: str, attributes: Sequence[str], step: Callable[[int], None] = lambda _rows: None
+) -> Iterator[dict[str, Any]]:
+    """Every row, page by page. Raises botocore's errors.
+
+    Args:
+        client: a DynamoDB client.
+        table: the table's name.
+        attributes: what to read of each row.
+        step: told how many rows each page had.
+    """
+    # By placeholder, because some of the names are words that DynamoDB keeps for itself.
+    names = {f"#{number}": name for number, name in enumerate(attributes)}
+    pages = client.get_paginator("scan").paginate(
+        TableName=table, ProjectionExpression=", ".join(names), ExpressionAttributeNames=names
+    )
+    for page in pages:
+        yield from ({name: _plain(value) for name, value in item.items()} for item in page["Items"])
+        step(len(page["Items"]))
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    """A typed attribute value as a Python value; lists are lists of texts."""
+    kind, content = next(iter(value.items()))
+    if kind == "N":
+        return int(content)
+    if kind == "L":
+        return [_plain(entry) for entry in content]
+    if kind == "M":
+        return {name: _plain(entry) for name, entry in content.items()}
+    return None if kind == "NULL" else content

@@ -1,0 +1,259 @@
+"""`mooring doctor` on tables and queues that really are there, local and deployed."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mooring.adapters.dynamodb_leases import DynamoLeases
+from mooring.core.errors import Reason
+from mooring.core.upkeep import Cause, Key, Leased, Order, Setback
+from tests.cli.aws_on_sockets import FakeAws, running_aws
+from tests.cli.conftest import Command
+from tests.cli.stack_on_sockets import KEY_ID, REGION, SECRET, FakeStack
+
+
+@pytest.fixture
+def aws() -> Iterator[FakeAws]:
+    with running_aws() as running:
+        yield running
+
+
+@pytest.fixture
+def local(aws: FakeAws, stack: FakeStack) -> FakeAws:
+    """The same, as the AWS of a local stack."""
+    stack.aws_endpoint_url = aws.endpoint_url
+    stack.tables = {name: aws.table(name) for name in ("connections", "flows")}
+    stack.queues = aws.queues
+    stack.write()
+    return aws
+
+
+@pytest.fixture
+def deployed(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> FakeAws:
+    """The same, as an operator's own AWS account."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    return aws
+
+
+def levels(report: dict[str, Any]) -> dict[str, str]:
+    return {finding["name"]: finding["level"] for finding in report["findings"]}
+
+
+def ill(aws: FakeAws) -> None:
+    """One of everything that can be wrong."""
+    now = int(time.time())
+    aws.put("m-1", "acme#late", due_at=now - 900)
+    aws.put("m-1", "acme#doubt", attempts=["a", "b"], attempt_at=now - 700)
+    aws.put("m-2", "acme#stuck", attempts=["a"], attempt_at=now - 700, lease_until=now - 650)
+    aws.put("m-2", "acme#off", retry_at=now + 100, last_error="provider_timeout")
+    aws.put("m-3", "other#gone", "uninstalled")
+    aws.put("m-3", "other#lost", "needs_reconnect", last_error="grant_refused")
+    aws.put("m-3", "@pending#0a", "pending_confirmation", pending_until=now + 60)
+    aws.put("@account#acme#late", "m-1")
+    aws.open_circuit("acme", now - 7200)
+    aws.open_circuit("other", now - 40 * 86_400)
+    aws.send("refresh", 2)
+    aws.send("recovery-dead")
+
+
+def test_a_healthy_stack(mooring: Command, local: FakeAws) -> None:
+    local.put("m-1", "acme#shop-7", due_at=int(time.time()) + 600)
+    answer = mooring("doctor")
+    assert (answer.code, answer.err) == (0, "")
+    lines = answer.out.splitlines()
+    assert lines[0].startswith(f"Stage local in {REGION} at 2")
+    assert lines[0].endswith(": 1 connection.")
+    assert lines[2].split() == ["provider", "active", "needs_reconnect", "uninstalled", "disconnected"]
+    assert lines[3].split() == ["acme", "1", "0", "0", "0"]
+    assert lines[-1] == "Healthy: nothing needs attention."
+    assert "sweep" not in answer.out
+
+
+def test_an_empty_stack(mooring: Command, local: FakeAws) -> None:
+    answer = mooring("doctor")
+    assert (answer.code, answer.err) == (0, "")
+    assert "0 connections." in answer.out
+    assert "provider" not in answer.out.splitlines()[2]
+
+
+def test_everything_wrong_at_once(mooring: Command, local: FakeAws) -> None:
+    ill(local)
+    answer = mooring("doctor")
+    assert (answer.code, answer.err) == (1, "")
+    assert answer.out.splitlines()[-1] == (
+        "Not healthy: look after overdue, in doubt, stuck leases, circuits, queue recovery-dead."
+    )
+    for text in (
+        "attention  overdue",
+        "1 connection, the oldest for 15 min: m-1 acme late",
+        "See docs/runbook.md#alarm-overdue",
+        "2 connections, the oldest for 11 min: m-",
+        "note       put off",
+        "acme: open for 2 h (provider_misconfigured)",
+        "note       queue refresh ",
+        "2 messages",
+        "1 pending",
+    ):
+        assert text in answer.out
+    assert "sealed" not in answer.out
+
+
+def test_json(mooring: Command, local: FakeAws) -> None:
+    ill(local)
+    answer = mooring("doctor", "--json")
+    assert (answer.code, answer.err, answer.out.count("\n")) == (1, "", 1)
+    report = json.loads(answer.out)
+    assert (report["stage"], report["region"], report["healthy"]) == ("local", REGION, False)
+    assert abs(report["at"] - time.time()) < 60
+    assert report["connections"] == {"acme": {"active": 4}, "other": {"uninstalled": 1, "needs_reconnect": 1}}
+    assert (report["overdue"]["count"], report["overdue"]["oldest"]) == (1, "m-1 acme late")
+    assert report["overdue"]["oldest_seconds"] == pytest.approx(900, abs=60)
+    assert (report["in_doubt"]["count"], report["stuck_leases"]["count"]) == (2, 1)
+    assert report["put_off"] == {"count": 1, "reasons": {"provider_timeout": 1}}
+    assert report["needs_reconnect"] == {"count": 1, "reasons": {"grant_refused": 1}}
+    assert report["confirmations"] == {"pending": 1, "lapsed": 0}
+    assert [(circuit["provider"], circuit["reason"]) for circuit in report["circuits"]] == [
+        ("acme", "provider_misconfigured")
+    ]
+    assert report["queues"]["refresh"] == {
+        "name": "refresh",
+        "waiting": 2,
+        "in_work": 0,
+        "delayed": 0,
+        "oldest_seconds": None,
+        "depth": 2,
+    }
+    assert report["sweep"] is None
+    assert levels(report)["queue recovery-dead"] == "attention"
+    assert "sealed" not in answer.out
+
+
+def test_what_a_worker_leaves_behind(mooring: Command, local: FakeAws) -> None:
+    now = int(time.time())
+    leases = DynamoLeases(local.client("dynamodb"), local.table("connections"))
+    for account, at in (("dead", now - 700), ("at-work", now), ("timeout", now - 60), ("refused", now - 60)):
+        local.put("m-1", f"acme#{account}", due_at=at)
+        order = Order(Key("m-1", "acme", account), None, Cause.DUE)
+        leased = leases.lease(order, f"attempt-{account}", at, rotates=True)
+        assert isinstance(leased, Leased)
+        if account == "timeout":
+            leases.put_off(leased, Setback(Reason.PROVIDER_TIMEOUT, now + 60, in_doubt=True), now)
+        if account == "refused":
+            leases.lose(leased, Reason.GRANT_REFUSED, now)
+    report = json.loads(mooring("doctor", "--json").out)
+    assert (report["in_doubt"]["count"], report["in_doubt"]["oldest"]) == (2, "m-1 acme dead")
+    assert (report["stuck_leases"]["count"], report["stuck_leases"]["oldest"]) == (1, "m-1 acme dead")
+    assert report["put_off"] == {"count": 1, "reasons": {"provider_timeout": 1}}
+    assert report["needs_reconnect"] == {"count": 1, "reasons": {"grant_refused": 1}}
+    assert report["overdue"]["count"] == 0
+
+
+def test_more_than_one_page_of_connections(mooring: Command, local: FakeAws) -> None:
+    # DynamoDB ends a page at one megabyte.
+    for number in range(8):
+        local.put(f"m-{number}", "acme#shop-7", padding="x" * 300_000)
+    assert json.loads(mooring("doctor", "--json").out)["connections"] == {"acme": {"active": 8}}
+
+
+def test_a_deployed_stage(mooring: Command, deployed: FakeAws) -> None:
+    deployed.put("m-1", "acme#shop-7")
+    deployed.send("refresh")
+    now = datetime.now(UTC)
+    age = {
+        "MetricName": "ApproximateAgeOfOldestMessage",
+        "Dimensions": [{"Name": "QueueName", "Value": f"mooring-{deployed.stage}-refresh"}],
+    }
+    swept = {"MetricName": "Swept", "Dimensions": [{"Name": "service", "Value": "sweep"}], "Value": 1}
+    cloudwatch = deployed.client("cloudwatch")
+    for ago, value in ((300, 999), (60, 77)):
+        at = now - timedelta(seconds=ago)
+        cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[{**age, "Timestamp": at, "Value": value}])
+        cloudwatch.put_metric_data(Namespace="Mooring", MetricData=[{**swept, "Timestamp": at}])
+    answer = mooring("doctor", "--stage", deployed.stage, "--region", REGION, "--json")
+    report = json.loads(answer.out)
+    assert (answer.code, answer.err, report["stage"]) == (0, "", deployed.stage)
+    assert report["connections"] == {"acme": {"active": 1}}
+    assert report["queues"]["refresh"]["oldest_seconds"] == 77
+    assert 60 <= report["sweep"]["seconds_ago"] <= 180
+    assert levels(report)["sweep"] == "ok"
+
+
+def test_a_queue_that_is_missing(mooring: Command, deployed: FakeAws) -> None:
+    deployed.client("sqs").delete_queue(QueueUrl=deployed.queues["recovery-dead"])
+    answer = mooring("doctor", "--stage", deployed.stage, "--region", REGION, "--json")
+    report = json.loads(answer.out)
+    assert (answer.code, report["queues"]["recovery-dead"]) == (1, None)
+    assert levels(report)["queue recovery-dead"] == "attention"
+
+
+def test_no_such_stage(mooring: Command, deployed: FakeAws) -> None:
+    answer = mooring("doctor", "--stage", "nowhere", "--region", REGION)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith(f"There is no stage nowhere in {REGION}, or it is not deployed whole: Scan")
+
+
+def test_advice_leads_to_the_same_stage(mooring: Command, deployed: FakeAws) -> None:
+    deployed.put("m-1", "acme#late", due_at=int(time.time()) - 900)
+    answer = mooring("doctor", "--stage", deployed.stage, "--region", REGION)
+    assert answer.code == 1
+    assert f"mooring sweep --stage {deployed.stage} --region {REGION}\n" in answer.out
+
+
+def test_circuits_that_cannot_be_read(mooring: Command, deployed: FakeAws) -> None:
+    deployed.put("m-1", "acme#shop-7")
+    deployed.client("dynamodb").delete_table(TableName=deployed.table("flows"))
+    answer = mooring("doctor", "--stage", deployed.stage, "--region", REGION)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith(f"The table {deployed.table('flows')} cannot be read (ResourceNotFound")
+
+
+def on_a_terminal(aws: FakeAws, stack_dir: str, **environ: str) -> tuple[int, str]:
+    """Run it with a terminal as its output; the exit code, and what was drawn."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mooring_cli.main", "doctor", "--stack-dir", stack_dir]
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    kept |= {"TERM": "xterm-256color", "COLUMNS": "100"}
+    with subprocess.Popen(command, env={**kept, **environ}, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        drawn = b""
+        while piece := _piece(ours):
+            drawn += piece
+    os.close(ours)
+    return process.returncode, drawn.decode()
+
+
+def _piece(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # Linux says EIO when the last writer has gone
+        return b""
+
+
+def test_a_terminal_gets_colours_and_a_progress_bar(local: FakeAws, stack: FakeStack) -> None:
+    ill(local)
+    code, drawn = on_a_terminal(local, str(stack.stack_dir))
+    assert code == 1
+    assert "Reading connections" in drawn
+    assert "\x1b[1;31mattention" in drawn
+    assert "─" in drawn
+
+
+def test_no_color_is_honoured(local: FakeAws, stack: FakeStack) -> None:
+    ill(local)
+    code, drawn = on_a_terminal(local, str(stack.stack_dir), NO_COLOR="1")
+    assert code == 1
+    assert "attention" in drawn
+    assert "\x1b[31m" not in drawn
+    assert "\x1b[1;31m" not in drawn

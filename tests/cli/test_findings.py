@@ -1,0 +1,140 @@
+"""Which findings need somebody, and that each says what to do and where to read on."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mooring.core.upkeep import Circuit
+from mooring_cli.findings import PATIENCE_SECONDS, Facts, Finding, Level, judge
+from mooring_cli.outside import Metrics, Queue
+from mooring_cli.stage import QUEUES
+from mooring_cli.survey import Survey, Tally
+from tests.docs.markdown import document
+
+NOW = 1_790_000_000
+EMPTY = {name: Queue(name, 0, 0, 0, None) for name in QUEUES}
+WELL = Facts(Survey(), [], EMPTY, Metrics(40, {}))
+OLD, YOUNG = PATIENCE_SECONDS + 1, PATIENCE_SECONDS
+CIRCUIT = Circuit("acme", "provider_misconfigured", NOW - 7200)
+
+
+def tally(seconds: int) -> Tally:
+    return Tally(3, seconds, "m-1 acme shop-7")
+
+
+def with_survey(**changes: Any) -> Facts:
+    return WELL._replace(survey=replace(Survey(), **changes))
+
+
+def with_queue(name: str, *numbers: int, age: int | None = None) -> Facts:
+    waiting, in_work, delayed = (*numbers, 0, 0, 0)[:3]
+    return WELL._replace(queues={**EMPTY, name: Queue(name, waiting, in_work, delayed, age)})
+
+
+def finding(facts: Facts, name: str) -> Finding:
+    [found] = [each for each in judge(facts, NOW) if each.name == name]
+    return found
+
+
+BAD = {
+    "no sweep": ("sweep", WELL._replace(metrics=Metrics(None, {}))),
+    "overdue": ("overdue", with_survey(overdue=tally(121))),
+    "overdue behind a circuit": ("overdue", with_survey(overdue=tally(121))._replace(circuits=[CIRCUIT])),
+    "in doubt": ("in doubt", with_survey(in_doubt=tally(OLD))),
+    "stuck": ("stuck leases", with_survey(stuck=tally(OLD))),
+    "put off by us": ("put off", with_survey(reasons=Counter(provider_timeout=9, key_denied=1))),
+    "circuit": ("circuits", WELL._replace(circuits=[CIRCUIT])),
+    "no queue": ("queue recovery", WELL._replace(queues={**EMPTY, "recovery": None})),
+    "old work": ("queue refresh", with_queue("refresh", 9, age=OLD)),
+    "old tokens": ("queue recovery", with_queue("recovery", 0, 1, age=OLD)),
+    "dead work": ("queue refresh-dead", with_queue("refresh-dead", 1)),
+    "dead tokens": ("queue recovery-dead", with_queue("recovery-dead", 1)),
+}
+FINE = {
+    "swept": ("sweep", WELL, Level.OK, "the last one ended 40 s ago"),
+    "no metrics": (
+        "sweep",
+        WELL._replace(metrics=Metrics(None, {}, known=False)),
+        Level.NOTE,
+        "not known: these credentials may not read CloudWatch's metrics",
+    ),
+    "young doubt": (
+        "in doubt",
+        with_survey(in_doubt=tally(YOUNG)),
+        Level.NOTE,
+        "3 connections, the oldest for 6 min: m-1 acme shop-7; the sweep tries again by itself",
+    ),
+    "provider down": (
+        "put off",
+        with_survey(reasons=Counter(provider_timeout=2, provider_unavailable=1)),
+        Level.NOTE,
+        "after a failed call: provider_timeout 2, provider_unavailable 1; tried again by itself",
+    ),
+    "young work": ("queue refresh", with_queue("refresh", 2, 1, 4, age=YOUNG), Level.NOTE, ""),
+    "work of unknown age": ("queue refresh", with_queue("refresh", 1), Level.NOTE, "1 message"),
+    "confirmations": (
+        "confirmations",
+        with_survey(waiting=2, lapsed=1),
+        Level.NOTE,
+        "2 pending, 1 too old to be confirmed",
+    ),
+    "merchants": (
+        "needs reconnect",
+        with_survey(lost=Counter(grant_refused=1)),
+        Level.NOTE,
+        "1 connection, for their merchants to mend: grant_refused 1",
+    ),
+}
+
+
+def test_all_is_well() -> None:
+    found = judge(WELL, NOW)
+    assert {each.level for each in found} == {Level.OK}
+    assert [each for each in found if each.advice or each.runbook] == []
+    assert len(found) == 7 + 1 + len(QUEUES)
+
+
+def test_a_local_stack_has_no_metrics() -> None:
+    names = {each.name for each in judge(WELL._replace(metrics=None), NOW)}
+    assert "sweep" not in names
+    assert "overdue" in names
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_needs_somebody(case: str) -> None:
+    name, facts = BAD[case]
+    found = finding(facts, name)
+    assert found.level is Level.ATTENTION
+    assert found.text
+    assert found.advice
+    others = [each for each in judge(facts, NOW) if each.level is Level.ATTENTION and each.name != name]
+    assert [each.name for each in others] == (["circuits"] if case == "overdue behind a circuit" else [])
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_needs_nobody(case: str) -> None:
+    name, facts, level, text = FINE[case]
+    found = finding(facts, name)
+    assert (found.level, found.advice) == (level, "")
+    assert text in found.text
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_the_runbook_has_the_section(case: str) -> None:
+    name, facts = BAD[case]
+    assert finding(facts, name).runbook in document("docs/runbook.md").anchors()
+
+
+def test_texts() -> None:
+    name, facts = BAD["overdue behind a circuit"]
+    assert finding(facts, name).text == "3 connections, the oldest for 2 min: m-1 acme shop-7"
+    assert "Those of acme wait for the open circuit" in finding(facts, name).advice
+    assert finding(facts, "circuits").text == "acme: open for 2 h (provider_misconfigured)"
+    assert finding(BAD["put off by us"][1], "put off").advice.startswith("Waiting does not mend key_denied:")
+    assert finding(with_queue("refresh", 2, 1, 4, age=90), "queue refresh").text == (
+        "7 messages, the oldest for 90 s"
+    )
+    doubt = finding(with_survey(in_doubt=tally(OLD)), "in doubt")
+    assert doubt.advice.endswith("mooring refresh m-1 acme shop-7")
