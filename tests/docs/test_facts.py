@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from mooring.adapters import transitions
+from mooring.adapters import ending_transitions, flow_transitions, transitions
 from mooring.core.connection import Account, NewConnection, Status
-from mooring.core.errors import ALARMS, STATUS, Outcome, Reason, TokenCallFailure
+from mooring.core.errors import ALARMS, STATUS, Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.link import Link
 from mooring.core.tokens import SealedField, SealedTokens
+from mooring.core.upkeep import Key
+from mooring.entry.problems import problem
 from mooring.entry.texts import TEXTS
 from tests.docs.markdown import ROOT, document, names
 
@@ -43,8 +45,12 @@ def test_the_connections_table_is_told_attribute_by_attribute() -> None:
 def test_what_a_connect_clears_is_told() -> None:
     bare = EVERYTHING._replace(refresh=None, expires_at=None, refresh_expires_at=None)
     cleared = _removed(transitions.connected("t", NEW._replace(tokens=bare, due_at=None)).parameters())
-    told = {row[0].strip("`") for row in _section("A connection") if row[3] != "never"}
-    assert told == cleared
+    assert {name for name, cell in _cleared().items() if "connect" in cell} == cleared
+
+
+def test_what_an_end_clears_is_told() -> None:
+    ended = ending_transitions.disconnected("t", Key("m-1", "xeno", "a-1"), 1)
+    assert {name for name, cell in _cleared().items() if "ends" in cell} == _removed(ended.parameters())
 
 
 def test_what_a_waiting_connection_has_besides_is_told() -> None:
@@ -63,10 +69,10 @@ def test_a_pointer_has_nothing_else() -> None:
 
 def test_the_row_of_a_link_is_told() -> None:
     updates = [
-        transitions.state_burned("t", LINK, "h", 1, "b"),
-        transitions.flow_kept("t", LINK, "h", FIELD),
-        transitions.flow_failed("t", LINK, "h", "internal"),
-        transitions.flow_done("t", LINK, "h", NEW),
+        flow_transitions.state_burned("t", LINK, "h", 1, "b"),
+        flow_transitions.flow_kept("t", LINK, "h", FIELD),
+        flow_transitions.flow_failed("t", LINK, "h", "internal"),
+        flow_transitions.flow_done("t", LINK, "h", NEW),
     ]
     (burned, *_) = [update.parameters() for update in updates]
     inside = set(burned["ExpressionAttributeValues"][":s_h"]["M"])
@@ -78,11 +84,16 @@ def test_the_row_of_a_link_is_told() -> None:
 
 
 def test_confirmations_and_tombstones_are_told() -> None:
-    confirmation = set(transitions.confirmation("t", WAITING)["Item"])
+    confirmation = set(flow_transitions.confirmation("t", WAITING)["Item"])
     assert {row[0].strip("`") for row in _section("A confirmation: `confirmation#hash`")} == confirmation
-    check = transitions.not_uninstalled("t", NEW)
+    stone = flow_transitions.buried("t", "xeno", "a-1", 1, 1)
     told = {row[0].strip("`") for row in _section("A tombstone: `tombstone#provider#account_id`")}
-    assert told == set(check["ExpressionAttributeNames"].values())
+    assert told == set(stone["Item"])
+
+
+def test_a_circuit_is_told() -> None:
+    circuit = flow_transitions.circuit_opened("t", "xeno", Reason.PROVIDER_MISCONFIGURED, 1)
+    assert {row[0].strip("`") for row in _section("A circuit: `circuit#provider`")} == set(circuit["Item"])
 
 
 def test_every_status_is_in_the_glossary() -> None:
@@ -94,7 +105,12 @@ def test_metrics_in_the_runbook_are_those_of_the_code() -> None:
     handlers = (ROOT / "functions").glob("*/handler.py")
     code = "\n".join(path.read_text(encoding="utf-8") for path in handlers)
     in_doubt = TokenCallFailure(Outcome.IN_DOUBT, Reason.PROVIDER_TIMEOUT).alarm
-    written = {*re.findall(r'metric="(\w+)"', code), *ALARMS.values(), in_doubt, "Failed"}
+    entry = ROOT / "layers/mooring/mooring/entry"
+    doors = "\n".join(
+        (entry / f"{name}.py").read_text(encoding="utf-8") for name in ("hooks", "sweeping", "worker")
+    )
+    counted = {*re.findall(r'"((?:[A-Z][a-z]+)+)"', doors)} - {"Records"}
+    written = {*re.findall(r'metric="(\w+)"', code), *counted, *ALARMS.values(), in_doubt, "Failed"}
     assert {row[0].strip("`") for row in document("docs/runbook.md").rows("metric")} == written
 
 
@@ -124,7 +140,7 @@ def test_parameters_in_the_quickstart_are_those_of_the_template() -> None:
 def test_what_a_service_is_told_has_the_right_status() -> None:
     rows = document("docs/quickstart.md").rows("status", "`reason`")
     told = {(name, int(row[0])) for row in rows for name in names(row[1])}
-    assert told == {(word, STATUS.get(Reason(word), 400)) for word, _ in told}
+    assert told == {(word, problem(Failure(Reason(word)), "ref")["statusCode"]) for word, _ in told}
 
 
 def test_the_cost_is_what_the_arithmetic_says() -> None:
@@ -172,6 +188,14 @@ def _section(title: str) -> list[list[str]]:
     lines = [line for line in body.splitlines() if line.startswith("| `")]
     assert lines, title
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def _cleared() -> dict[str, str]:
+    """When each attribute of a connection is cleared; one that goes "with" another goes when that goes."""
+    cells = {row[0].strip("`"): row[3] for row in _section("A connection")}
+    return {
+        name: cells[cell.split("`")[1]] if cell.startswith("with ") else cell for name, cell in cells.items()
+    }
 
 
 def _names(update: dict[str, Any]) -> set[str]:

@@ -1,6 +1,7 @@
 """The quickstart's code runs as it stands there: links are accepted, signed reads are answered."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -14,6 +15,7 @@ from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -21,24 +23,23 @@ from local.event import http_event
 from local.request import HttpRequest
 from local.sigv4 import verify as verify_signature
 from mooring.adapters.ed25519 import verify
-from mooring.core.connection import Account, NewConnection
+from mooring.core.connection import Status
 from mooring.core.link import Link, LinkPolicy, verify_link
-from mooring.core.tokens import SealedTokens
-from mooring.entry.service_api import answer
-from mooring.flows.read import ReadPorts
+from mooring.core.upkeep import Key
+from mooring.entry import service_api
 from mooring.providers.catalog import Catalog
 from mooring.providers.compiler import compile_project
+from tests.core.signing import NOW
 from tests.docs.markdown import ROOT, document, names
-from tests.fakes.connections import FakeConnections
-from tests.fakes.flows import FakeFlows
-from tests.fakes.sealer import FakeSealer
+from tests.entry.deployed import Deployed
+from tests.flows.upkeep_world import EAGER, PROBED, provider_of
 
 QUICKSTART = document("docs/quickstart.md")
 CATALOG = ROOT / "layers/mooring/mooring/providers/catalog"
 BASE_URL, KID, REGION = "https://connect.example.com", "backend-1", "eu-central-1"
 CREDENTIALS = {"AKIAIOSFODNN7EXAMPLE": "an example secret"}
-LIST = "/merchants/{merchant_id}/connections"
-TOKEN = LIST + "/{provider}/{account_id}/token"
+LIVING, DYING = Key("m-1", "xeno", "team-1"), Key("m-1", "whatconverts", "default")
+"""A token without an end; and one that has just expired and can be refreshed."""
 
 
 @pytest.fixture
@@ -106,34 +107,83 @@ def test_the_settings_compile_for_production(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """The reading snippet, next to an API that checks signatures and holds one connection."""
-    with an_api() as base_url:
+def deployed() -> Deployed:
+    """Two connections of m-1, behind the functions' own code."""
+    deployed = Deployed()
+    world = deployed.world
+    world.providers |= {"xeno": PROBED._replace(id="xeno"), "whatconverts": EAGER._replace(id="whatconverts")}
+    world.secrets.values["whatconverts"] = "a client secret"
+    world.stands(LIVING, access="the-token", refresh=None, expires_at=None)
+    world.stands(DYING)
+    provider_of(world)
+    return deployed
+
+
+@pytest.fixture
+def service(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """All that the snippets for services define, next to an API that checks signatures."""
+    with an_api(deployed) as base_url:
         monkeypatch.setenv("MOORING_BASE_URL", base_url)
         monkeypatch.setenv("AWS_REGION", REGION)
         ((access_key, secret),) = CREDENTIALS.items()
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-        yield run(QUICKSTART.fences("python")[1])
+        yield run("\n".join(QUICKSTART.fences("python")[1:]))
 
 
-def test_the_list_has_the_fields_that_the_text_names(reads: dict[str, Any]) -> None:
-    (connection,) = reads["connections"]("m-1")
+def test_the_list_has_the_fields_that_the_text_names(service: dict[str, Any]) -> None:
+    first, second = service["connections"]("m-1")
     text = QUICKSTART.text.partition("each connection has")[2].partition("Times are epoch")[0]
-    assert set(connection) == set(names(text))
+    assert set(first) == set(second) == set(names(text))
 
 
-def test_the_token_is_read(reads: dict[str, Any]) -> None:
-    assert reads["access_token"]("m-1", "xeno", "team-1") == "the-token"
-    whole = reads["ask_mooring"]("/merchants/m-1/connections/xeno/team-1/token")
-    text = QUICKSTART.text.partition("The token answers")[2].partition("Where the")[0]
+def test_the_token_is_read(service: dict[str, Any]) -> None:
+    whole = service["access_token"](*LIVING)
+    assert whole["access_token"] == "the-token"
+    text = QUICKSTART.text.partition("The token answers")[2].partition("Tokens are refreshed")[0]
     assert set(whole) == set(names(text)) - {"Bearer"}
 
 
-def test_a_failure_is_the_problem_document_that_the_text_describes(reads: dict[str, Any]) -> None:
+def test_a_token_that_would_not_last_is_refreshed_first(service: dict[str, Any], deployed: Deployed) -> None:
+    assert service["access_token"](*DYING)["version"] == 6
+    assert deployed.world.row(DYING).expires_at == NOW + 3_600
+
+
+def test_a_401_is_reported_and_brings_another_token(service: dict[str, Any], deployed: Deployed) -> None:
+    refused = service["access_token"](*DYING)
+    deployed.world.clock.advance(61)
+    again = service["after_a_401"](*DYING, refused)
+    assert (again["version"], again["access_token"] != refused["access_token"]) == (7, True)
+    assert service["after_a_401"](*DYING, refused) == again
+
+
+def test_a_report_answers_what_the_text_says(service: dict[str, Any]) -> None:
+    path = f"/merchants/m-1/connections/{LIVING.provider}/{LIVING.account_id}/unauthorized"
+    said = service["ask_mooring"](path, "POST", {"generation": 2, "version": 5})
+    text = QUICKSTART.text.partition("The answer has")[2].partition("as they are then")[0]
+    words = {"refreshed", "fresh", "reported", "probed", "skipped"}
+    assert set(names(text)) == set(said) | words
+    assert said["outcome"] == "reported"
+
+
+def test_a_connection_is_refreshed_now(service: dict[str, Any]) -> None:
+    assert [service["refresh"](*DYING)["version"] for _ in range(2)] == [6, 7]
+
+
+def test_a_connection_is_cut_off(service: dict[str, Any], deployed: Deployed) -> None:
+    service["disconnect"](*LIVING)
+    service["disconnect"](*LIVING)
+    assert deployed.world.row(LIVING).status is Status.DISCONNECTED
     with pytest.raises(HTTPError) as refused:
-        reads["access_token"]("m-1", "xeno", "team-2")
+        service["access_token"](*LIVING)
+    with refused.value as error:
+        assert json.load(error)["reason"] == "connection_not_active"
+
+
+def test_a_failure_is_the_problem_document_that_the_text_describes(service: dict[str, Any]) -> None:
+    with pytest.raises(HTTPError) as refused:
+        service["access_token"]("m-1", "xeno", "team-2")
     with refused.value as error:
         problem = json.load(error)
     text = QUICKSTART.text.partition("A failure is a problem document")[2].partition("\n")[0]
@@ -141,26 +191,56 @@ def test_a_failure_is_the_problem_document_that_the_text_describes(reads: dict[s
     assert (refused.value.code, problem["reason"]) == (404, "connection_not_found")
 
 
-def test_a_wrong_signature_reads_nothing(reads: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("call", ["access_token", "refresh", "disconnect"])
+def test_a_wrong_signature_does_nothing(
+    call: str, service: dict[str, Any], deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another secret")
     with pytest.raises(HTTPError) as refused:
-        reads["access_token"]("m-1", "xeno", "team-1")
+        service[call](*DYING)
     refused.value.close()
-    assert refused.value.code == 403
+    assert (refused.value.code, deployed.lines) == (403, [])
+
+
+def test_the_addresses_at_the_providers_are_those_of_the_catalog() -> None:
+    rows = QUICKSTART.rows("provider", "redirect URI", "uninstall notices")
+    told = {names(provider)[0]: (uri, notices) for provider, uri, notices in rows}
+    descriptors = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in CATALOG.glob("*.yaml")}
+    assert set(told) == set(descriptors)
+    for provider, descriptor in descriptors.items():
+        uri, notices = told[provider]
+        assert names(uri) == [f"{BASE_URL}/callback/{provider}"]
+        uninstall = descriptor.get("uninstall")
+        if uninstall is None:
+            assert notices == "sends none"
+            continue
+        assert names(notices) == [f"{BASE_URL}/uninstall/{provider}", uninstall["event"]["equals"]]
+        assert ("unsigned" in notices) is (uninstall["proof"] == "none")
+
+
+def test_the_secrets_are_where_the_functions_look_for_them() -> None:
+    (client, webhook) = [fence for fence in QUICKSTART.fences("sh") if "put-parameter" in fence]
+    assert "--name /mooring/prod/xeno/client_secret " in client
+    assert "--name /mooring/prod/acme/webhook_secret " in webhook
+    code = (ROOT / "layers/mooring/mooring/adapters/ssm.py").read_text("utf-8")
+    assert all(f'"{name}"' in code for name in ("client_secret", "webhook_secret"))
 
 
 @contextmanager
-def an_api() -> Iterator[str]:
+def an_api(deployed: Deployed) -> Iterator[str]:
     """The service routes on a socket: signatures checked, then the functions' own code over fakes."""
-    ports = stored()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            request = HttpRequest("GET", self.path, tuple(self.headers.items()))
-            status, body = served(request, ports)
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            status, said = served(
+                HttpRequest(self.command, self.path, tuple(self.headers.items()), body), deployed
+            )
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(said)
+
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the library's names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
             """Stay silent."""
@@ -176,28 +256,25 @@ def an_api() -> Iterator[str]:
         server.server_close()
 
 
-def served(request: HttpRequest, ports: ReadPorts) -> tuple[int, bytes]:
+ROUTES = (
+    service_api.LIST_ROUTE,
+    service_api.TOKEN_ROUTE,
+    service_api.UNAUTHORIZED_ROUTE,
+    service_api.REFRESH_ROUTE,
+    service_api.DISCONNECT_ROUTE,
+)
+
+
+def served(request: HttpRequest, deployed: Deployed) -> tuple[int, bytes]:
     try:
         verify_signature(request, credentials=CREDENTIALS, region=REGION)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is refused
         return 403, b'{"message":"Forbidden"}'
-    parts = request.path.strip("/").split("/")
-    route = TOKEN if parts[-1] == "token" else LIST
-    values = dict(zip(("merchant_id", "provider", "account_id"), [parts[1], *parts[3:5]], strict=False))
-    event = http_event(request, route_key=f"GET {route}", path_parameters=values)
-    response = answer(event, ports, {"xeno"}.__contains__, lambda _line: None)
-    return response["statusCode"], response["body"].encode()
-
-
-def stored() -> ReadPorts:
-    """Reading ports with one connection of m-1: team-1 at xeno."""
-    flows, sealer = FakeFlows(), FakeSealer()
-    connections = FakeConnections(flows)
-    now = int(time.time())
-    access = sealer.prepare("m-1", "xeno").seal("access", "team-1", "the-token")
-    tokens = SealedTokens(access, None, ("widgets",), None, None, {})
-    link = Link("", "m-1", "connect", "xeno", "", "j-1", now, now + 600, None, None, False)
-    flows.burn(link, "state", now)
-    new = NewConnection("m-1", "xeno", Account("team-1", True), tokens, now, now, None)
-    connections.connect(new, link, "state")
-    return ReadPorts(connections, sealer, time.time)
+    for route in ROUTES:
+        method, _, path = route.partition(" ")
+        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path), request.path)
+        if found and method == request.method:
+            event = http_event(request, route_key=route, path_parameters=found.groupdict())
+            response = deployed.connections(event)
+            return response["statusCode"], response["body"].encode()
+    return 404, b'{"message":"Not Found"}'
