@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 settings.register_profile("mooring", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("mooring")
 
-_STACK_ROOMS = ("tests/browser/", "tests/e2e/")
+_STACK_ROOMS = ("tests/browser/", "tests/e2e/", "tests/iam/test_real_calls.py")
 _LAST = "tests/e2e/test_nothing_leaks.py"
 
 

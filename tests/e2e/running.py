@@ -1,4 +1,7 @@
-"""The local stack as a user starts it, in a process of its own, beside a foreign authorization server."""
+"""The local stack as a user starts it, in a process of its own, with two providers of ours beside it.
+
+One is a foreign authorization server, the other a simulated provider that exists in tests alone.
+"""
 
 import contextlib
 import json
@@ -8,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +22,17 @@ import requests
 from botocore.config import Config
 
 from local.processes import free_port
+from tests.e2e.fifth import provider as fifth
+from tests.e2e.fifth.provider import FifthProvider
 from tests.e2e.foreign.process import CLIENT_ID, CLIENT_SECRET, ForeignServer, descriptor
+from tests.e2e.simulator import Simulator
 from tests.support import ROOT
 
 PROVIDERS = ("notifyvisitors", "yotpo", "xeno", "whatconverts")
 FOREIGN = ("acme", "acme-two")
+FIFTH = "quayside"
+TOKEN_SECONDS = 3_600
+"""Life of access tokens: what a test has connected and forgotten does not fall due while others run."""
 PRODUCT = "http://127.0.0.1:4000"
 """Origin of a product that only has to be an allowed place to return to."""
 RETURN_TO = f"{PRODUCT}/settings?tab=apps#list"
@@ -65,6 +76,10 @@ class RunningStack:
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.secrets = {provider: f"canary-{provider}-{secrets.token_hex(12)}" for provider in PROVIDERS}
         self.secrets |= dict.fromkeys(FOREIGN, CLIENT_SECRET)
+        self.webhook_secrets = {"yotpo": f"canary-yotpo-webhook-{secrets.token_hex(12)}"}
+        self.given_out: set[str] = set()
+        """Every access token that any service here was given."""
+        self.fifth = FifthProvider(self.base_url, access_token_seconds=TOKEN_SECONDS)
         self.foreign = ForeignServer(folder, [f"{self.base_url}/callback/{name}" for name in FOREIGN])
         self.output = folder / "output.txt"
         self._clients: dict[str, Any] = {}
@@ -103,6 +118,7 @@ class RunningStack:
             AssertionError: it does not end, or leaves a process behind.
         """
         self.foreign.stop()
+        self.fifth.stop()
         for client in self._clients.values():
             client.close()
         if self.process.poll() is None:
@@ -115,9 +131,16 @@ class RunningStack:
                 os.killpg(self.process.pid, signal.SIGKILL)
         assert left == [], "the stack left processes behind"
 
-    def simulator(self, provider: str) -> "Simulator":
+    def simulator(self, provider: str) -> Simulator:
         """The test controls of a simulated provider."""
-        return Simulator(self.info["providers"][provider])
+        own = self.fifth.base_url if provider == FIFTH else self.info["providers"][provider]
+        return Simulator(provider, own)
+
+    @property
+    def canaries(self) -> set[str]:
+        """Every secret that providers and Mooring share."""
+        held = {*self.secrets.values(), *self.webhook_secrets.values(), *self.fifth.secrets.values()}
+        return held | set(self.fifth.former_secrets)
 
     def link(self, provider: str, merchant: str, /, **changes: Any) -> str:
         """The address that starts a flow, signed as a product would; `changes` replace claims."""
@@ -220,17 +243,37 @@ class RunningStack:
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         """One call of the simulated AWS's own test controls."""
-        answer = requests.request(
-            method, f"{self.info['aws_endpoint_url']}/_local/{path}", json=body, timeout=10
-        )
-        answer.raise_for_status()
-        return answer.json()
+        return _asked(method, f"{self.info['aws_endpoint_url']}/_local/{path}", body)
+
+    def trigger(self, path: str, method: str = "POST") -> Any:
+        """One call of the controls of queues and schedules (`local.starters`)."""
+        return _asked(method, f"{self.info['lambda_endpoint']}/_local/{path}", None)
 
     @contextlib.contextmanager
-    def failing(self, *targets: str, status: int = 400, code: str = "AccessDeniedException") -> Any:
-        """While it lasts, these AWS calls (`DynamoDB_20120810.UpdateItem`) fail."""
-        faults = [{"target": target, "status": status, "code": code, "times": 1000} for target in targets]
-        self.control("POST", "faults", faults)
+    def paused(self, trigger: str) -> Iterator[None]:
+        """While it lasts, this trigger (`queues/refresh`, `schedules/sweep`) starts nothing by itself."""
+        self.trigger(f"{trigger}/pause")
+        try:
+            yield
+        finally:
+            self.trigger(f"{trigger}/resume")
+
+    def calls(self, function: str) -> Counter[str]:
+        """How often a function made each AWS call since the last `control("DELETE", "calls")`."""
+        return Counter(self.control("GET", f"calls?function={function}"))
+
+    @contextlib.contextmanager
+    def failing(
+        self,
+        *targets: str,
+        status: int = 400,
+        code: str = "AccessDeniedException",
+        function: str | None = None,
+        times: int = 1000,
+    ) -> Iterator[None]:
+        """While it lasts, these AWS calls (`DynamoDB_20120810.UpdateItem`) fail, of all or one function."""
+        fault = {"status": status, "code": code, "times": times, "function": function}
+        self.control("POST", "faults", [{"target": target, **fault} for target in targets])
         try:
             yield
         finally:
@@ -241,42 +284,24 @@ class RunningStack:
         catalog.mkdir()
         for name in FOREIGN:
             (catalog / f"{name}.yaml").write_text(descriptor(name, self.foreign.base_url))
-        enabled = "".join(f"  {name}:\n    client_id: {CLIENT_ID}\n" for name in FOREIGN)
+        (catalog / f"{FIFTH}.yaml").write_text(self.fifth.descriptor())
+        client_ids = {**dict.fromkeys(FOREIGN, CLIENT_ID), FIFTH: fifth.CLIENT_ID}
+        enabled = "".join(f"  {name}:\n    client_id: {text}\n" for name, text in client_ids.items())
         config, given = folder / "overlay.yaml", folder / "secrets.json"
         config.write_text(f"return_to_origins:\n  - {PRODUCT}\nproviders:\n{enabled}")
-        given.write_text(json.dumps({name: {"client_secret": text} for name, text in self.secrets.items()}))
+        held = {name: {"client_secret": text} for name, text in self.secrets.items()}
+        for name, text in self.webhook_secrets.items():
+            held[name]["webhook_secret"] = text
+        given.write_text(json.dumps({**held, FIFTH: self.fifth.secrets}))
         return {
+            "MOORING_LOCAL_TOKEN_SECONDS": str(TOKEN_SECONDS),
             "MOORING_PROVIDERS_DIR": str(catalog),
             "MOORING_CONFIG": str(config),
             "MOORING_SECRETS": str(given),
         }
 
 
-class Simulator:
-    """The controls under `/_sim/` of one simulated provider."""
-
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-
-    def calls(self, endpoint: str = "token") -> list[dict[str, Any]]:
-        """What it saw at an endpoint, oldest first."""
-        return [call for call in self._get("calls") if call["endpoint"] == endpoint]
-
-    def tokens(self) -> list[dict[str, Any]]:
-        """The tokens that it accepts now, oldest first."""
-        found: list[dict[str, Any]] = self._get("tokens")
-        return found
-
-    def followed(self) -> int:
-        """How many requests followed its misguiding redirect."""
-        return int(self._get("elsewhere")["count"])
-
-    def misbehave(self, mode: str, endpoint: str = "token", times: int = 1) -> None:
-        """Let the next requests of an endpoint go wrong."""
-        wish = {"endpoint": endpoint, "mode": mode, "times": times}
-        requests.post(f"{self.base_url}/_sim/misbehave", json=wish, timeout=5).raise_for_status()
-
-    def _get(self, name: str) -> Any:
-        answer = requests.get(f"{self.base_url}/_sim/{name}", timeout=5)
-        answer.raise_for_status()
-        return answer.json()
+def _asked(method: str, url: str, body: object) -> Any:
+    answer = requests.request(method, url, json=body, timeout=40)
+    answer.raise_for_status()
+    return answer.json()

@@ -5,7 +5,7 @@ import secrets
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.e2e.running import RETURN_TO, RunningStack
+from tests.e2e.running import FIFTH, RETURN_TO, RunningStack
 from tests.e2e.visitor import Page, Visitor
 
 _REFERENCE = re.compile(r'<p class="ref">Reference <code>([0-9a-f]{10})</code> · <code>([a-z_]+)</code>')
@@ -39,7 +39,7 @@ class Merchant:
     def decide(
         self, provider: str, decision: str = "approve", *, store: str | None = None, **claims: Any
     ) -> Page:
-        """Start, and answer the provider's question: the redirect back to us."""
+        """Start, and answer the provider's question: the redirect back to us. `store` is the account."""
         return self.consent(provider, self.start(provider, **claims), decision, store=store)
 
     def consent(
@@ -57,6 +57,8 @@ class Merchant:
             form.set("state", parse_qs(query)["state"][0])
             if store:
                 form.set("app_key", store)
+        if provider == FIFTH and store:
+            form.set("shop", store)
         back = self.browser.submit(page, decision, form)
         assert back.status == 302, back.text
         return back

@@ -2,9 +2,11 @@
 
 import json
 from base64 import b64decode
+from typing import Any
 
 from tests.e2e.running import RunningStack
 from tests.e2e.story import Merchant, check_failure, reference, returned
+from tests.e2e.upkeep import wait_for
 
 BURN = "DynamoDB_20120810.UpdateItem"
 STORE = "DynamoDB_20120810.TransactWriteItems"
@@ -39,27 +41,33 @@ def test_dynamodb_down_before_the_token_call(stack: RunningStack, merchant: Merc
 
 def test_dynamodb_down_after_the_token_call(stack: RunningStack, merchant: Merchant) -> None:
     back, calls = merchant.decide("whatconverts"), len(stack.simulator("whatconverts").calls())
-    before = {message["MessageId"] for message in stack.messages()}
-    with stack.failing(STORE):
-        page = merchant.browser.follow(back)
-    check_failure(stack, page, 202, "store_delayed")
-    assert merchant.rows() == []
+    with stack.paused("queues/recovery"):
+        with stack.failing(STORE, function="callback"):
+            page = merchant.browser.follow(back)
+        check_failure(stack, page, 202, "store_delayed")
+        assert merchant.rows() == []
+        assert len(stack.simulator("whatconverts").calls()) == calls + 1
+        (message,) = [m for m in stack.messages() if merchant.name in m["Body"]]
+        live = stack.simulator("whatconverts").tokens()[-1]
+        check_sealed(message, merchant, live)
+    # The worker stores it as soon as it may: there is nothing left to do for the merchant.
+    found = wait_for(merchant.rows, "the connection")
+    assert (found[0]["status"]["S"], found[0]["generation"]["N"]) == ("active", "1")
+    assert stack.cli("token", merchant.name, "whatconverts") == live["access_token"] + "\n"
     assert len(stack.simulator("whatconverts").calls()) == calls + 1
-    (message,) = [m for m in stack.messages() if m["MessageId"] not in before]
+
+
+def check_sealed(message: dict[str, Any], merchant: Merchant, live: dict[str, Any]) -> None:
+    """The message on the recovery queue says whose tokens it holds, and holds them sealed."""
     body = json.loads(message["Body"])
-    live = stack.simulator("whatconverts").tokens()[-1]
-    assert (body["merchant_id"], body["provider"], body["account_id"]) == (
-        merchant.name,
-        "whatconverts",
-        "default",
-    )
+    names = (body["merchant_id"], body["provider"], body["account_id"])
+    assert names == (merchant.name, "whatconverts", "default")
     for field, token in (("access", "access_token"), ("refresh", "refresh_token")):
         ciphertext, wrapped = (b64decode(part) for part in body[field])
         assert len(wrapped) > 32, "a wrapped key is longer than a plain one"
         assert len(ciphertext) >= len(live[token])
         assert live[token].encode() not in ciphertext
         assert live[token] not in message["Body"]
-    merchant.connect("whatconverts")
 
 
 def test_a_short_trouble_after_the_token_call_is_sat_out(stack: RunningStack, merchant: Merchant) -> None:
@@ -119,7 +127,7 @@ def test_the_reader_says_when_it_cannot_answer(stack: RunningStack, merchant: Me
 
 def test_the_reference_is_the_same_everywhere(stack: RunningStack, merchant: Merchant) -> None:
     back = merchant.decide("xeno")
-    with stack.failing(DATA_KEY):
+    with stack.failing(DATA_KEY, status=500, code="KMSInternalException"):
         page = merchant.browser.follow(back)
     ref = reference(page)
     assert page.text.count(ref) >= 2, "on the page, and on the way back to the product"

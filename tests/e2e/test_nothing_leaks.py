@@ -1,43 +1,79 @@
 """After everything: no secret stands anywhere it has no business to be. Runs last of all."""
 
+import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from tests.e2e.running import PROVIDERS, RunningStack
+from tests.e2e.running import FIFTH, PROVIDERS, RunningStack
+from tests.e2e.service import Service
 from tests.e2e.story import Merchant, check_failure
+from tests.e2e.upkeep import Upkeep, hint, refresh_unstored, sweep, wait_for
 from tests.e2e.visitor import Page
 
 MIN_SECRET = 16
+RUNTIMES_OWN = re.compile(r"(START|END|REPORT) RequestId: |\d\d \w{3} \d{4} [\d:,]+ \[\w+\] \(rapid\) ")
+"""Beginning and end of an invocation, and what the emulator says of a process that was killed."""
+FUNCTIONS = ("authorize", "callback", "connections", "refresh", "sweep", "uninstall")
 _COOKIE = re.compile(r"__Host-mooring-flow\.[^=]+=(1~[^;]+)")
 
 
 @pytest.fixture(scope="module")
-def story(stack: RunningStack, seen: list[Page]) -> list[Page]:
-    """Every answer so far, with one more connection, failure and lost token set of each provider."""
-    for provider in (*PROVIDERS, "acme"):
+def story(stack: RunningStack, seen: list[Page]) -> Iterator[list[Page]]:
+    """Every answer so far, with one more of whatever there is to say; the queues keep what they are given."""
+    for provider in (*PROVIDERS, "acme", FIFTH):
         Merchant(stack, seen).connect(provider)
-    for provider in PROVIDERS:
-        merchant = Merchant(stack, seen)
-        back = merchant.decide(provider)
-        with stack.failing("DynamoDB_20120810.TransactWriteItems"):
-            page = merchant.browser.follow(back)
-        check_failure(stack, page, 202, "store_delayed")
-        stack.cli("token", merchant.name, provider, code=1)
-        merchant.connect(provider)
-        stack.cli("token", merchant.name, provider)
-    return seen
+    with stack.paused("queues/recovery"), stack.paused("queues/refresh"):
+        for provider in PROVIDERS:
+            lose_an_exchange(stack, Merchant(stack, seen), provider)
+        keep_up(stack, Merchant(stack, seen))
+        yield seen
+
+
+def lose_an_exchange(stack: RunningStack, merchant: Merchant, provider: str) -> None:
+    """A token set that only the recovery queue has; the merchant comes again."""
+    back = merchant.decide(provider)
+    with stack.failing("DynamoDB_20120810.TransactWriteItems"):
+        page = merchant.browser.follow(back)
+    check_failure(stack, page, 202, "store_delayed")
+    stack.cli("token", merchant.name, provider, code=1)
+    merchant.connect(provider)
+    stack.cli("token", merchant.name, provider)
+
+
+def keep_up(stack: RunningStack, merchant: Merchant) -> None:
+    """One connection refreshed, refused, reported, in the queue, lost to the table; one uninstalled."""
+    service, shops = Service(stack), ("shop-leak-1", "shop-leak-2")
+    for shop in shops:
+        merchant.connect(FIFTH, store=shop)
+    one, other = (Upkeep.of(merchant, FIFTH, shop) for shop in shops)
+    assert service.refresh(one.key).ok
+    stack.simulator(FIFTH).misbehave("http_500")
+    assert not service.refresh(one.key).ok
+    one.pass_time(3600)
+    assert service.report(one.key, service.token(one.key).json()).ok
+    one.fall_due()
+    assert sweep(stack)["enqueued"] >= 1
+    assert refresh_unstored(one, service).json()["reason"] == "store_delayed"
+    assert stack.fifth.send(stack.fifth.event(shops[1], secret="guessed")) == 401
+    assert stack.fifth.send(stack.fifth.event(shops[1], at=int(time.time()) + 60)) == 200
+    assert stack.fifth.send(stack.fifth.event("shop-leak-3")) == 200
+    assert hint(stack, "nobody").status_code == 200
+    wait_for(lambda: other.status == "uninstalled", "the event")
+    assert service.disconnect(other.key).ok
 
 
 def tokens(stack: RunningStack) -> set[str]:
-    """Every token that a provider would accept, and every one that the foreign server ever issued."""
-    found = set(stack.foreign.secrets())
-    for provider in PROVIDERS:
-        for token in stack.simulator(provider).tokens():
-            found |= {token["access_token"], token["refresh_token"]}
+    """Every token that a provider would accept or a service was given, and the foreign server's."""
+    found = {*stack.foreign.secrets(), *stack.given_out}
+    for provider in (*PROVIDERS, FIFTH):
+        simulator = stack.simulator(provider)
+        found |= {token["access_token"] for token in simulator.tokens()}
+        found |= {token["refresh_token"] for token in (*simulator.tokens(), *simulator.refresh_tokens())}
     return {token for token in found if token}
 
 
@@ -85,7 +121,7 @@ def stored(stack: RunningStack) -> dict[str, bytes]:
 def written(stack: RunningStack) -> dict[str, bytes]:
     """Every log, and what the stack printed."""
     logs = {str(path): path.read_bytes() for path in Path(stack.stack_dir, "logs").iterdir()}
-    assert {Path(name).name for name in logs} >= {"authorize.log", "callback.log", "connections.log"}
+    assert {Path(name).name for name in logs} >= {f"{name}.log" for name in FUNCTIONS}
     return {**logs, "output": stack.output.read_bytes()}
 
 
@@ -114,10 +150,12 @@ def test_no_token_code_secret_or_verifier_is_stored(stack: RunningStack, story: 
     states = {state for state, _ in flows(story)}
     verifiers = {verifier for _, verifier in flows(story)}
     assert len(states) == len(verifiers) >= 10
-    secrets = tokens(stack) | codes(story) | set(stack.secrets.values()) | verifiers | states
+    secrets = tokens(stack) | codes(story) | stack.canaries | verifiers | states
     assert len(secrets) > 40
     places = stored(stack)
     assert len(places) > 10
+    kinds = {json.loads(message["Body"])["kind"] for message in stack.messages()}
+    assert kinds >= {"connected", "refreshed", "refresh", "hint"}, "a message of each kind is among them"
     assert holding(places, secrets) == []
 
 
@@ -125,13 +163,29 @@ def test_no_token_code_secret_verifier_or_state_is_written_to_a_log(
     stack: RunningStack, story: list[Page]
 ) -> None:
     both = {text for flow in flows(story) for text in flow}
-    secrets = tokens(stack) | codes(story) | set(stack.secrets.values()) | both
+    secrets = tokens(stack) | codes(story) | stack.canaries | both
     assert holding(written(stack), secrets) == []
+
+
+def test_every_invocation_wrote_json_lines_with_an_outcome(stack: RunningStack, story: list[Page]) -> None:
+    """What is not an outcome is a metric or a line of the runtime itself."""
+    for function in FUNCTIONS:
+        text = Path(stack.stack_dir, "logs", f"{function}.log").read_text()
+        own = [line for line in text.splitlines() if line and not RUNTIMES_OWN.match(line)]
+        lines = [json.loads(line) for line in own]
+        said = [line for line in lines if "outcome" in line]
+        assert said, function
+        for line in said:
+            assert {"outcome", "level", "service", "ref"} <= line.keys(), line
+            assert (line["outcome"] == "failed") is (line["level"] == "WARNING"), line
+            assert line["outcome"] != "failed" or line["reason"] != "internal", line
+        assert all("outcome" in line or "_aws" in line for line in lines)
+        assert {line["service"] for line in lines} == {function}
 
 
 def test_no_token_code_secret_or_verifier_is_on_a_page(stack: RunningStack, story: list[Page]) -> None:
     verifiers = {verifier for _, verifier in flows(story)}
-    secrets = tokens(stack) | codes(story) | set(stack.secrets.values()) | verifiers
+    secrets = tokens(stack) | codes(story) | stack.canaries | verifiers
     assert holding(shown(stack, story), secrets) == []
 
 
@@ -139,7 +193,7 @@ def test_no_url_that_we_send_a_browser_to_has_a_secret(stack: RunningStack, stor
     own = [page for page in story if page.url.startswith(stack.base_url) and page.header("location")]
     places = {str(number): unquote(page.header("location")).encode() for number, page in enumerate(own)}
     verifiers = {verifier for _, verifier in flows(story)}
-    secrets = tokens(stack) | codes(story) | set(stack.secrets.values()) | verifiers
+    secrets = tokens(stack) | codes(story) | stack.canaries | verifiers
     assert holding(places, secrets) == []
     states = {state for state, _ in flows(story)}
     to_product = {
@@ -158,7 +212,7 @@ def test_the_link_key_stays_in_its_file(stack: RunningStack, story: list[Page]) 
     staged = Path(stack.stack_dir, "build")
     files = {str(path): path.read_bytes() for path in staged.rglob("*.json") if "mooring" in path.parts}
     assert any(name.endswith("settings.json") for name in files)
-    assert holding(files, private | set(stack.secrets.values())) == []
+    assert holding(files, private | stack.canaries) == []
 
 
 def test_the_search_finds_what_is_there(stack: RunningStack, story: list[Page]) -> None:

@@ -78,7 +78,6 @@ def test_the_list_has_no_token_and_the_token_route_has_it(stack: RunningStack, m
     [
         ("/xeno/team-none/token", 404, "connection_not_found"),
         ("/nobody/default/token", 404, "connection_not_found"),
-        ("/whatconverts/default/token?min_ttl=3600", 409, "token_expired"),
         ("/whatconverts/default/token?min_ttl=soon", 400, "request_malformed"),
         ("/whatconverts/default/token?min_ttl=1&min_ttl=2", 400, "parameter_repeated"),
     ],

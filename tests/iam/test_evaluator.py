@@ -1,0 +1,95 @@
+"""The evaluator decides as AWS documents it, also about what our own policies do not contain today.
+
+Somebody may add it tomorrow, and must not get an answer that was guessed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from tests.template.policy import Decision, Request, decide, matches
+
+ROLE = "arn:aws:iam::111122223333:role/r"
+TABLE, OTHER = (f"arn:aws:dynamodb:eu-central-1:111122223333:table/{name}" for name in ("t", "other"))
+ALLOW = {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": TABLE}
+
+
+def allowed(
+    statement: dict[str, Any],
+    action: str = "dynamodb:GetItem",
+    context: Mapping[str, str | Sequence[str]] | None = None,
+) -> bool:
+    return decide(Request(ROLE, action, TABLE, context or {}), [statement]) is Decision.ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("actions", "asked", "expected"),
+    [
+        ("dynamodb:Scan", "dynamodb:GetItem", True),
+        ("dynamodb:Scan", "dynamodb:SCAN", False),
+        (["dynamodb:*", "kms:*"], "dynamodb:GetItem", False),
+        (["dynamodb:*", "kms:*"], "iam:PutRolePolicy", True),
+    ],
+)
+def test_everything_but_some_actions(actions: str | list[str], asked: str, expected: bool) -> None:
+    assert allowed({"Effect": "Allow", "NotAction": actions, "Resource": "*"}, asked) is expected
+
+
+@pytest.mark.parametrize(("resource", "expected"), [(OTHER, True), ("arn:*", False), (TABLE, False)])
+def test_everything_but_some_resources(resource: str, expected: bool) -> None:
+    statement = {"Effect": "Allow", "Action": "dynamodb:GetItem", "NotResource": resource}
+    assert allowed(statement) is expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "expected"),
+    [
+        ("ForAllValues:StringEquals", ["a", "b"], True),
+        ("ForAllValues:StringEquals", ["a", "c"], False),
+        ("ForAllValues:StringEquals", None, True),
+        ("ForAllValues:StringNotEquals", ["c", "d"], True),
+        ("ForAllValues:StringNotEquals", ["c", "a"], False),
+        ("ForAnyValue:StringEquals", ["c", "a"], True),
+        ("ForAnyValue:StringEquals", ["c", "d"], False),
+        ("ForAnyValue:StringEquals", None, False),
+        ("ForAnyValue:StringLike", ["bb"], False),
+    ],
+)
+def test_conditions_on_keys_with_several_values(
+    operator: str, values: list[str] | None, expected: bool
+) -> None:
+    statement = {**ALLOW, "Condition": {operator: {"some:key": ["a", "b"]}}}
+    assert allowed(statement, context={} if values is None else {"some:key": values}) is expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "context", "expected"),
+    [
+        ("true", {"some:key": "TRUE"}, True),
+        (True, {"some:key": "true"}, True),
+        ("true", {"some:key": "false"}, False),
+        ("false", {}, False),
+    ],
+)
+def test_true_and_false(wanted: str | bool, context: dict[str, str], expected: bool) -> None:
+    assert allowed({**ALLOW, "Condition": {"Bool": {"some:key": wanted}}}, context=context) is expected
+
+
+@pytest.mark.parametrize(
+    ("more", "unknown"),
+    [
+        ({"NotPrincipal": {"AWS": "*"}}, "NotPrincipal"),
+        ({"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}, "IpAddress"),
+        ({"Condition": {"StringLike": {"aws:SourceIp": "${aws:username}"}}}, "policy variables"),
+    ],
+)
+def test_what_is_not_known_is_not_guessed(more: dict[str, Any], unknown: str) -> None:
+    with pytest.raises(AssertionError, match=f"does not know.*{unknown}"):
+        matches({**ALLOW, **more}, Request(ROLE, "dynamodb:GetItem", TABLE, {"aws:SourceIp": "10.1.1.1"}))
+
+
+def test_a_key_with_several_values_needs_a_qualifier() -> None:
+    statement = {**ALLOW, "Condition": {"StringEquals": {"some:key": "a"}}}
+    with pytest.raises(AssertionError, match="needs ForAllValues or ForAnyValue"):
+        allowed(statement, context={"some:key": ["a", "b"]})
