@@ -1,6 +1,7 @@
 """What several rooms share: the one running stack, and the order in which two workers take the tests."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 # The first run makes hypothesis' tables of characters, which takes longer than it allows itself.
 settings.register_profile("mooring", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("mooring")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A runner in the background ignores Ctrl-C, and whatever the tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _STACK_ROOMS = ("tests/browser/", "tests/e2e/", "tests/iam/test_real_calls.py")
 _LAST = "tests/e2e/test_nothing_leaks.py"

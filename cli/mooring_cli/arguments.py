@@ -9,21 +9,59 @@ from pathlib import Path
 from mooring.core.link import MAX_LIFETIME_SECONDS
 
 DEFAULT_TTL_SECONDS = 600
+_CODES = (
+    "Exit codes: 0 done; 1 it could not be done, and standard error says what to do; 2 the command line is "
+    "wrong; 130 interrupted."
+)
+_DOCTOR_CODES = (
+    "Exit codes: 0 nothing needs attention; 1 something does, or it could not be read; 2 the command line is "
+    "wrong; 130 interrupted."
+)
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; the chosen command's name is in `command`."""
-    top = argparse.ArgumentParser(prog="mooring", description="Work with Mooring from the command line.")
+    top = argparse.ArgumentParser(
+        prog="mooring",
+        description="Work with Mooring from the command line.",
+        epilog=f"{_CODES} `doctor` ends with 1 as well when something needs attention.",
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _link(_command(commands, "link", "Sign a link and print the address that starts the flow."))
     _one(_command(commands, "token", "Print a connection's access token, and nothing else."))
     _connections(_command(commands, "connections", "List connections."))
-    _one(_command(commands, "refresh", "Refresh one connection's token now, and say what happened."))
-    _disconnect(_command(commands, "disconnect", "Disconnect one connection and erase its tokens."))
-    _stage(_command(commands, "sweep", "Run a sweep now, instead of at the next minute."))
+    _one(
+        _command(
+            commands,
+            "refresh",
+            "Refresh one connection's token now, and say what happened.",
+            "A pause after a failed refresh does not hold it back. One that succeeds closes the provider's "
+            "circuit.",
+        )
+    )
+    _disconnect(
+        _command(
+            commands,
+            "disconnect",
+            "Disconnect one connection and erase its tokens.",
+            "Asks first. The provider is not told; the merchant can connect again at any time.",
+        )
+    )
     _stage(
         _command(
-            commands, "doctor", "Examine an installation: what is late, stuck or refused, and what to do."
+            commands,
+            "sweep",
+            "Run a sweep now, instead of at the next minute.",
+            "Queues what is due for refresh and waits until that is done; the refreshes follow.",
+        )
+    )
+    _stage(
+        _command(
+            commands,
+            "doctor",
+            "Examine an installation: what is late, stuck or refused, and what to do.",
+            "Changes nothing. Scans the whole table of connections, which costs what reading it once costs.",
+            _DOCTOR_CODES,
         )
     )
     _providers(_command(commands, "providers", "Say what each provider can do."))
@@ -32,9 +70,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    more: str = "",
+    codes: str = _CODES,
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text)
+    command = commands.add_parser(name, help=text, description=f"{text} {more}", epilog=codes)
     command.add_argument("--json", action="store_true", help="print JSON")
     return command
 
@@ -100,7 +142,7 @@ def _disconnect(command: argparse.ArgumentParser) -> None:
 def _connections(command: argparse.ArgumentParser) -> None:
     _api(command)
     command.add_argument(
-        "merchant", nargs="?", metavar="M", help="a merchant's id (default: all, local stack only)"
+        "merchant", nargs="?", metavar="M", help="a merchant's id (default: all, by a scan, local stack only)"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mooring_cli.advice import Asked
 from mooring_cli.errors import CommandError, UsageError
 from mooring_cli.names import check_enabled, check_names, only_account
 from mooring_cli.output import moment, say, show_json
@@ -55,11 +56,13 @@ def _find(command: str, options: argparse.Namespace) -> tuple[Service, str]:
     merchant, provider = options.merchant, options.provider
     check_names(merchant, provider, options.account)
     api, stage = find_api(options, Path.cwd())
-    check_enabled(provider, stage.stack.providers if stage.stack else ())
+    if command == "refresh":  # what is left of a provider that is not enabled any more can still be ended
+        check_enabled(provider, stage.stack.providers if stage.stack else ())
     service = Service(api)
     if options.account is not None:
         return service, options.account
-    return service, only_account(command, service.connections(merchant), merchant, provider)
+    asked = Asked(merchant, provider, api.local, api.options)
+    return service, only_account(command, service.connections(merchant), asked)
 
 
 def _agreed(what: str) -> bool:

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from mooring.core.connection import Status
 from mooring_cli.findings import Facts, Finding, Level, judge
 from mooring_cli.output import moment, number, progress, show_json, show_marked, show_table
 from mooring_cli.outside import circuits, metrics, queues
-from mooring_cli.rows import scan
+from mooring_cli.project import enabled_providers
+from mooring_cli.rows import about, scan
 from mooring_cli.stage import Stage, asking, find_stage
 from mooring_cli.survey import ATTRIBUTES, Survey
 
@@ -41,29 +40,30 @@ def run(options: argparse.Namespace) -> int:
 
 def _read(stage: Stage, now: int) -> Facts:
     known = metrics(stage, now)
-    survey = _survey(stage, now)
+    enabled, enabled_by = _enabled(stage)
+    survey = _survey(stage, enabled, now)
     opened = circuits(stage, sorted(survey.statuses), now)
-    options = "" if stage.stack else f" --stage {stage.name} --region {stage.region}"
-    return Facts(survey, opened, queues(stage, known.ages if known else {}), known, options)
+    waiting = queues(stage, known.ages if known else {})
+    return Facts(survey, opened, waiting, known, stage.options, enabled_by)
 
 
-def _survey(stage: Stage, now: int) -> Survey:
-    client, survey = stage.client("dynamodb"), Survey()
-    with (
-        asking(stage),
-        progress("Reading connections", lambda: _about(client, stage.connections_table)) as step,
-    ):
-        for row in scan(client, stage.connections_table, ATTRIBUTES, step):
+def _enabled(stage: Stage) -> tuple[frozenset[str] | None, str]:
+    """Which providers are enabled, if that can be told, and where it stands."""
+    if stage.stack is not None:
+        # None where the stack was not compiled from here.
+        return frozenset(stage.stack.providers) or None, "in the running stack"
+    # A deployed stage does not say; what it is deployed from does.
+    found = enabled_providers(Path.cwd())
+    return (None, "") if found is None else (found.ids, f"in {found.file}")
+
+
+def _survey(stage: Stage, enabled: frozenset[str] | None, now: int) -> Survey:
+    client, survey = stage.client("dynamodb"), Survey(enabled)
+    table = stage.connections_table
+    with asking(stage), progress("Reading connections", lambda: about(client, table)) as step:
+        for row in scan(client, table, ATTRIBUTES, step):
             survey.add(row, now)
     return survey
-
-
-def _about(client: Any, table: str) -> int | None:
-    """How many rows the table had some hours ago: good enough for a bar."""
-    try:
-        return int(client.describe_table(TableName=table)["Table"]["ItemCount"])
-    except (BotoCoreError, ClientError):
-        return None
 
 
 def _show(stage: Stage, now: int, facts: Facts, findings: Sequence[Finding]) -> None:
@@ -103,7 +103,13 @@ def _verdict(findings: Sequence[Finding]) -> tuple[str, str, str]:
 
 def _as_json(stage: Stage, now: int, facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
     survey = facts.survey
-    tallies = {"overdue": survey.overdue, "in_doubt": survey.in_doubt, "stuck_leases": survey.stuck}
+    tallies = {
+        "overdue": survey.overdue,
+        "failing": survey.failing,
+        "in_doubt": survey.in_doubt,
+        "stuck_leases": survey.stuck,
+        "forsaken": survey.forsaken,
+    }
     return {
         "stage": stage.name,
         "region": stage.region,
@@ -113,11 +119,14 @@ def _as_json(stage: Stage, now: int, facts: Facts, findings: Sequence[Finding]) 
         **{
             name: {
                 "count": tally.count,
-                "oldest_seconds": tally.oldest_seconds,
+                "oldest_seconds": tally.oldest_seconds if tally.oldest else None,
                 "oldest": tally.oldest or None,
             }
             for name, tally in tallies.items()
         },
+        "failing_reasons": dict(survey.failing_reasons.most_common()),
+        "dead_tokens": survey.ended,
+        "disabled": dict(survey.disabled),
         "put_off": {"count": survey.reasons.total(), "reasons": dict(survey.reasons.most_common())},
         "needs_reconnect": {"count": survey.lost.total(), "reasons": dict(survey.lost.most_common())},
         "confirmations": {"pending": survey.waiting, "lapsed": survey.lapsed},

@@ -12,6 +12,8 @@ from mooring_cli.survey import Survey, Tally
 
 PATIENCE_SECONDS = 360
 """What is younger heals by itself: the longest pause has four minutes, then come a sweep and a call."""
+WORK_PATIENCE_SECONDS = 900
+"""A hint about an uninstall may wait in the refresh queue for ten minutes, on purpose."""
 _OURS = frozenset(
     {
         Reason.PROVIDER_MISCONFIGURED,
@@ -23,6 +25,16 @@ _OURS = frozenset(
     }
 )
 """Reasons that no waiting mends."""
+_SECTIONS: Mapping[str, str] = {
+    Reason.PROVIDER_MISCONFIGURED: "alarm-provider-misconfigured",
+    Reason.KEY_DENIED: "alarm-key-denied",
+    Reason.TOKEN_UNREADABLE: "alarm-token-unreadable",
+    Reason.SECRET_UNAVAILABLE: "alarm-secret-unavailable",
+    Reason.INTERNAL: "alarm-defect",
+    Reason.PROVIDER_UNAVAILABLE: "alarm-overdue",
+    Reason.PROVIDER_TIMEOUT: "alarm-overdue",
+}
+"""Where the runbook tells more of a reason than it does under the others."""
 
 
 class Level(StrEnum):
@@ -44,13 +56,17 @@ class Finding(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """All that was read of an installation; `options` lead a command of the advice to it."""
+    """All that was read of an installation.
+
+    `options` lead a command of the advice to it; `enabled_by` says where the enabled providers were read.
+    """
 
     survey: Survey
     circuits: Sequence[Circuit]
     queues: Mapping[str, Queue | None]
     metrics: Metrics | None
     options: str = ""
+    enabled_by: str = ""
 
 
 def judge(facts: Facts, now: int) -> list[Finding]:
@@ -58,10 +74,12 @@ def judge(facts: Facts, now: int) -> list[Finding]:
     found = [] if facts.metrics is None else [_sweep(facts.metrics, facts.options)]
     found += [
         _overdue(facts.survey.overdue, facts.circuits, facts.options),
+        _failing(facts.survey, facts.options),
+        *_disabled(facts),
         _in_doubt(facts.survey.in_doubt, facts.options),
         _put_off(facts.survey),
         _stuck(facts.survey.stuck, facts.options),
-        *_circuits(facts.circuits, now),
+        *_circuits(facts.circuits, now, facts.options),
         *_queues(facts.queues),
         _confirmations(facts.survey),
         _lost(facts.survey),
@@ -89,6 +107,43 @@ def _overdue(tally: Tally, circuits: Sequence[Circuit], options: str) -> Finding
     return Finding("overdue", Level.ATTENTION, _tally(tally), advice, "alarm-overdue")
 
 
+def _failing(survey: Survey, options: str) -> Finding:
+    """What fails for so long is no pause any more, even where each single try will be repeated."""
+    if not survey.failing.count:
+        return Finding("failing", Level.OK, "none")
+    ranked = _ranked(survey.failing_reasons)
+    (reason, count), *_ = ranked
+    ended = f"; {number(survey.ended, 'token')} dead by now" if survey.ended else ""
+    text = f"{_tally(survey.failing)}; mostly {reason} ({count:,}){ended}"
+    what = (
+        f"Waiting does not mend {reason}: it is on our side"
+        if reason in _OURS
+        else "It is tried again by itself, and may go on so for ever: find out what the provider has"
+    )
+    advice = f"{what}. Try the oldest, and see: mooring refresh {survey.failing.oldest}{options}"
+    return Finding("failing", Level.ATTENTION, text, advice, _SECTIONS.get(reason, "by-reason"))
+
+
+def _disabled(facts: Facts) -> Iterator[Finding]:
+    survey = facts.survey
+    if not survey.disabled:
+        return
+    text = (
+        f"active connections of providers that are not enabled {facts.enabled_by}: "
+        f"{_counted(survey.disabled)}. Nothing refreshes them; a token is handed out until it ends"
+    )
+    if not survey.forsaken.count:
+        yield Finding("disabled", Level.NOTE, text)
+        return
+    late = survey.forsaken
+    text = f"{text}. Late or dead: {_tally(late)}"
+    advice = (
+        f"Enable {', '.join(sorted(survey.disabled))} again in mooring.yaml, or end what is left: "
+        f"mooring disconnect {late.oldest}{facts.options}"
+    )
+    yield Finding("disabled", Level.ATTENTION, text, advice, "alarm-overdue")
+
+
 def _in_doubt(tally: Tally, options: str) -> Finding:
     advice = (
         "Nobody tried again. Look at the refresh queues below, then try the oldest: mooring refresh "
@@ -108,7 +163,7 @@ def _stuck(tally: Tally, options: str) -> Finding:
 def _aged(name: str, tally: Tally, advice: str, runbook: str) -> Finding:
     if not tally.count:
         return Finding(name, Level.OK, "none")
-    if tally.oldest_seconds <= PATIENCE_SECONDS:
+    if not tally.oldest or tally.oldest_seconds <= PATIENCE_SECONDS:
         return Finding(name, Level.NOTE, f"{_tally(tally)}; the sweep tries again by itself")
     return Finding(name, Level.ATTENTION, _tally(tally), advice, runbook)
 
@@ -124,14 +179,15 @@ def _put_off(survey: Survey) -> Finding:
     return Finding("put off", Level.ATTENTION, text, advice, "by-reason")
 
 
-def _circuits(circuits: Sequence[Circuit], now: int) -> Iterator[Finding]:
+def _circuits(circuits: Sequence[Circuit], now: int, options: str) -> Iterator[Finding]:
     if not circuits:
         yield Finding("circuits", Level.OK, "all closed")
     for circuit in circuits:
         text = f"{circuit.provider}: open for {span(max(0, now - circuit.opened_at))} ({circuit.reason})"
         advice = (
             "The provider refuses our client id or secret: compare both with its console. The circuit closes "
-            "by itself after the next refresh that succeeds"
+            "when a trial of the sweep succeeds, or a refresh that you ask for: mooring refresh M "
+            f"{circuit.provider} ACCOUNT{options}"
         )
         yield Finding("circuits", Level.ATTENTION, text, advice, "alarm-provider-misconfigured")
 
@@ -156,8 +212,9 @@ def _queue(queue: Queue) -> Finding:
     old = "" if queue.oldest_seconds is None else f", the oldest for {span(queue.oldest_seconds)}"
     text = f"{number(queue.depth, 'message')}{old}"
     advice = _QUEUE_ADVICE[queue.name]
-    # A dead letter needs somebody at once. Where no age is known, a depth proves nothing.
-    bad = queue.name.endswith("-dead") or (queue.oldest_seconds or 0) > PATIENCE_SECONDS
+    # Only the refresh queue is full on good days, and where no age is known its depth proves nothing. SQS
+    # leaves what was received three times out of that age, so it says nothing of the recovery queue.
+    bad = queue.name != "refresh" or (queue.oldest_seconds or 0) > WORK_PATIENCE_SECONDS
     if not bad:
         return Finding(f"queue {queue.name}", Level.NOTE, text)
     anchor = queue.name if queue.name.endswith("-dead") else f"{queue.name}-queue"
@@ -167,7 +224,8 @@ def _queue(queue: Queue) -> Finding:
 _QUEUE_ADVICE = {
     "refresh": "The workers do not keep up: look for throttles, and at the provider's answers",
     "refresh-dead": "Refreshes that failed five times. Find out why, mend it, and start a redrive",
-    "recovery": "Tokens that wait to be stored, and are nowhere else. Mend the table first",
+    "recovery": "Tokens that wait to be stored, and are nowhere else. Look again in a minute, for they are "
+    "tried every fifteen seconds; if they still wait, mend the table first",
     "recovery-dead": "Tokens that could not be stored, and are nowhere else. Never purge this queue",
 }
 
@@ -189,12 +247,17 @@ def _lost(survey: Survey) -> Finding:
 
 
 def _tally(tally: Tally) -> str:
-    return f"{number(tally.count, 'connection')}, the oldest for {span(tally.oldest_seconds)}: {tally.oldest}"
+    count = number(tally.count, "connection")
+    return f"{count}, the oldest for {span(tally.oldest_seconds)}: {tally.oldest}" if tally.oldest else count
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{word} {count:,}" for word, count in ordered)
+    return ", ".join(f"{word} {count:,}" for word, count in _ranked(counts))
+
+
+def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The most frequent first."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _names(circuits: Sequence[Circuit]) -> str:

@@ -15,7 +15,7 @@ from mooring_cli.errors import CommandError
 from mooring_cli.output import say
 
 INTERRUPTED = 130
-_COMMANDS = {
+COMMANDS = {
     "link": ("link", "run"),
     "token": ("reads", "run_token"),
     "connections": ("reads", "run_connections"),
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Each command imports its own libraries only: pydantic for settings, boto3 for AWS."""
-    module, function = _COMMANDS[options.command]
+    module, function = COMMANDS[options.command]
     return getattr(import_module(f"mooring_cli.{module}"), function)(options) or 0
 
 

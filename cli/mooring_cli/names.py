@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mooring.core.names import is_name, is_provider_id
+from mooring_cli.advice import Asked, connect_again
 from mooring_cli.errors import CommandError, UsageError
 
 
@@ -24,27 +25,27 @@ def check_enabled(provider: str, enabled: Sequence[str]) -> None:
         )
 
 
-def only_account(command: str, found: Sequence[Mapping[str, Any]], merchant: str, provider: str) -> str:
+def only_account(command: str, found: Sequence[Mapping[str, Any]], asked: Asked) -> str:
     """The one account of a merchant at a provider.
 
     Args:
         command: the command to name in the advice.
         found: the merchant's connections, as the API lists them.
-        merchant: whose.
-        provider: where.
+        asked: whose, and where.
 
     Raises:
         CommandError: there is none, or there are several.
     """
+    merchant, provider, local, options = asked
     accounts = [str(entry["account_id"]) for entry in found if entry["provider"] == provider]
     if len(accounts) == 1:
         return accounts[0]
     if accounts:
         raise CommandError(
             f"{merchant} has several connections to {provider}: {', '.join(accounts)}. "
-            f"Name one: mooring {command} {merchant} {provider} {accounts[0]}"
+            f"Name one: mooring {command} {merchant} {provider} {accounts[0]}{options}"
         )
     raise CommandError(
-        f"{merchant} has no connection to {provider}. Connect it; on the local stack: "
-        f"mooring link --provider {provider} --merchant {merchant} --return-to URL"
+        f"{merchant} has no connection to {provider}. "
+        f"The merchant has to connect it{connect_again(merchant, provider, local)}"
     )

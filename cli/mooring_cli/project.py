@@ -7,9 +7,18 @@ from typing import NamedTuple
 
 import mooring.providers
 from mooring.providers.compiler import LocalCompile
+from mooring.providers.problems import ConfigurationError
+from mooring.providers.yamlfile import read_yaml
 from mooring_cli.errors import CommandError
 
 CONFIG = "mooring.yaml"
+
+
+class Enabled(NamedTuple):
+    """The ids of the providers that a settings file enables, and that file as people know it."""
+
+    ids: frozenset[str]
+    file: str
 
 
 class Place(NamedTuple):
@@ -31,6 +40,16 @@ def find_project(options: argparse.Namespace, start: Path) -> Place:
     config = options.config or _upward(start)
     catalog = options.catalog or Path(mooring.providers.__path__[0]) / "catalog"
     return Place(config, catalog, _local(options.local))
+
+
+def enabled_providers(start: Path) -> Enabled | None:
+    """What the project here or in a folder above enables; None without a project, or with a broken one."""
+    try:
+        found = read_yaml(_upward(start))
+    except (CommandError, ConfigurationError):
+        return None
+    providers = found.data.get("providers")
+    return Enabled(frozenset(providers), found.file) if isinstance(providers, dict) else None
 
 
 def _upward(start: Path) -> Path:

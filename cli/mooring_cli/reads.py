@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mooring_cli.advice import Asked, connect_again
 from mooring_cli.errors import UsageError
 from mooring_cli.names import check_enabled, check_names, only_account
 from mooring_cli.output import moment, say, show_json, show_table
@@ -31,7 +32,8 @@ def run_connections(options: argparse.Namespace) -> None:
         show_json({"connections": found})
         return
     if not found:
-        say("No connection yet. Start one with: mooring link --provider P --merchant M --return-to URL")
+        start = connect_again(options.merchant or "M", "", api.local)
+        say(f"No connection yet. Start one{start}")
     rows = [(str(entry["merchant_id"]), *_row(entry)) for entry in found]
     show_table(("merchant", *_COLUMNS), rows)
 
@@ -43,7 +45,10 @@ def run_token(options: argparse.Namespace) -> None:
     api, stage = find_api(options, Path.cwd())
     check_enabled(provider, stage.stack.providers if stage.stack else ())
     service = Service(api)
-    account = options.account or only_account("token", service.connections(merchant), merchant, provider)
+    account = options.account
+    if account is None:
+        asked = Asked(merchant, provider, api.local, api.options)
+        account = only_account("token", service.connections(merchant), asked)
     answer = service.token(merchant, provider, account)
     if options.json:
         show_json(answer)

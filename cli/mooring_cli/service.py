@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
+from mooring_cli.advice import Asked, what_to_do
 from mooring_cli.errors import CommandError, UsageError
 from mooring_cli.stack import Stack
 from mooring_cli.stage import Stage, asking, find_stage, physical
@@ -21,36 +22,19 @@ _TIMEOUT_SECONDS = 30
 _OK, _FORBIDDEN = 200, 403
 _SAFE = ("https://", "http://127.0.0.1:", "http://localhost:")
 """What a token may travel over; loopback for a tunnel."""
-_AGAIN = "The merchant has to connect it again; on the local stack: mooring link --merchant {merchant} ..."
-_LATER = "Try again later; a sweep does so by itself"
-_LOOK = "See docs/runbook.md#"
-_WHAT_TO_DO = {
-    "connection_not_found": "See what is there: mooring connections {merchant}",
-    "connection_not_active": _AGAIN,
-    "token_expired": _AGAIN,
-    "grant_refused": _AGAIN,
-    "lost_rotation": _AGAIN,
-    "token_refused": _AGAIN,
-    "refresh_busy": "Somebody is refreshing it. Look again in a moment: mooring connections {merchant}",
-    "refresh_in_doubt": "An answer of the provider was lost; it is asked once more two minutes after. "
-    "See how many: mooring doctor",
-    "refresh_put_off": "The last try failed, and a pause holds. Why: mooring connections {merchant} --json",
-    "provider_misconfigured": f"{_LOOK}alarm-provider-misconfigured",
-    "provider_unavailable": _LATER,
-    "provider_timeout": _LATER,
-    "key_denied": f"{_LOOK}alarm-key-denied",
-    "token_unreadable": f"{_LOOK}alarm-token-unreadable",
-    "secret_unavailable": f"{_LOOK}by-reason",
-}
 
 
 class Api(NamedTuple):
-    """Where the API is, and with what to sign. `local`: it is the stack on this machine."""
+    """Where the API is, and with what to sign. `local`: it is the stack on this machine.
+
+    `options` lead another command to the same installation, with a space before them.
+    """
 
     base_url: str
     region: str
     credentials: Any
     local: bool
+    options: str = ""
 
 
 def find_api(options: argparse.Namespace, start: Path) -> tuple[Api, Stage]:
@@ -72,7 +56,7 @@ def find_api(options: argparse.Namespace, start: Path) -> tuple[Api, Stage]:
         credentials = held.get_frozen_credentials() if held else None
     if credentials is None:
         raise CommandError("There are no AWS credentials. Choose some with AWS_PROFILE, or log in first")
-    return Api(url.rstrip("/"), stage.region, credentials, local=False), stage
+    return Api(url.rstrip("/"), stage.region, credentials, local=False, options=stage.options), stage
 
 
 def local_api(stack: Stack) -> Api:
@@ -108,12 +92,12 @@ class Service:
 
     def connections(self, merchant: str) -> list[dict[str, Any]]:
         """A merchant's connections as the API lists them. Raises CommandError."""
-        found = self._ask("GET", f"/merchants/{quote(merchant, safe='')}/connections", merchant)
+        found = self._ask("GET", _path(merchant), merchant)
         return [entry for entry in found.get("connections") or () if isinstance(entry, dict)]
 
     def token(self, merchant: str, provider: str, account: str) -> dict[str, Any]:
         """The answer of the token route, with `access_token` in it. Raises CommandError."""
-        answer = self._ask("GET", f"{_path(merchant, provider, account)}/token", merchant)
+        answer = self._ask("GET", _path(merchant, provider, account, "token"), merchant, provider)
         if not isinstance(answer.get("access_token"), str):
             raise CommandError(f"{self._who()} answered without a token. {self._more({})}")
         return answer
@@ -124,13 +108,13 @@ class Service:
         Raises:
             CommandError: it was not refreshed; the message says why.
         """
-        return self._ask("POST", f"{_path(merchant, provider, account)}/refresh", merchant)
+        return self._ask("POST", _path(merchant, provider, account, "refresh"), merchant, provider)
 
     def disconnect(self, merchant: str, provider: str, account: str) -> dict[str, Any]:
         """Disconnect; once more does no harm. Raises CommandError, also when there never was such one."""
-        return self._ask("DELETE", _path(merchant, provider, account), merchant)
+        return self._ask("DELETE", _path(merchant, provider, account), merchant, provider)
 
-    def _ask(self, method: str, path: str, merchant: str) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, merchant: str, provider: str = "") -> dict[str, Any]:
         headers = {"Accept": "application/json"}
         request = AWSRequest(method=method, url=self._api.base_url + path, headers=headers)
         self._signer.add_auth(request)
@@ -141,17 +125,17 @@ class Service:
             raise CommandError(f"{self._who()} does not answer at {self._api.base_url}. {advice}") from None
         body = _object(answer.content)
         if answer.status_code != _OK or body is None:
-            raise CommandError(self._explain(answer.status_code, body or {}, merchant))
+            asked = Asked(merchant, provider, self._api.local, self._api.options)
+            raise CommandError(self._explain(answer.status_code, body or {}, asked))
         return body
 
-    def _explain(self, status: int, problem: dict[str, Any], merchant: str) -> str:
+    def _explain(self, status: int, problem: dict[str, Any], asked: Asked) -> str:
         """What went wrong, from a problem document (RFC 9457), and what to do about it."""
         if status == _FORBIDDEN and "reason" not in problem:
             return self._unsigned()
-        said = [str(problem[key]) for key in ("title", "detail") if problem.get(key)]
-        text = ": ".join(said).rstrip(".") or f"{self._who()} answered with HTTP {status}"
-        known = _WHAT_TO_DO.get(str(problem.get("reason")))
-        return f"{text}. {known.format(merchant=merchant) if known else self._more(problem)}"
+        if not (problem.get("title") or problem.get("detail")):
+            return f"{self._who()} answered with HTTP {status}. {self._more(problem)}"
+        return what_to_do(problem, asked, status, self._more(problem))
 
     def _unsigned(self) -> str:
         if self._api.local:
@@ -171,9 +155,9 @@ class Service:
         return f"The log says more{ref}: docs/runbook.md#a-merchant-gives-you-a-reference"
 
 
-def _path(merchant: str, provider: str, account: str) -> str:
-    names = [quote(name, safe="") for name in (merchant, provider, account)]
-    return "/merchants/{}/connections/{}/{}".format(*names)
+def _path(merchant: str, *more: str) -> str:
+    names = [quote(name, safe="") for name in (merchant, *more)]
+    return "/".join(["/merchants", names[0], "connections", *names[1:]])
 
 
 def _object(content: bytes) -> dict[str, Any] | None:

@@ -42,6 +42,11 @@ class Stage(NamedTuple):
     sweep_function: str
     stack: Stack | None = None
 
+    @property
+    def options(self) -> str:
+        """What leads another command here, with a space before it; nothing for the local stack."""
+        return "" if self.stack else f" --stage {self.name} --region {self.region}"
+
     def client(self, service: str, *, read_seconds: int = _READ_SECONDS, attempts: int = 3) -> Any:
         """A boto3 client of this installation's AWS. Raises CommandError without region or credentials."""
         if self.stack is None:

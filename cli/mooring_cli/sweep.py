@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from mooring.core.errors import Reason
 from mooring_cli.errors import CommandError
 from mooring_cli.output import number, show_json, span
 from mooring_cli.stage import Stage, asking, find_stage
@@ -37,7 +38,7 @@ def _invoke(stage: Stage) -> Mapping[str, Any]:
             return client.invoke(FunctionName=stage.sweep_function, Payload=b"{}")  # type: ignore[no-any-return]
         except ReadTimeoutError:
             raise CommandError(
-                f"No answer within {_READ_SECONDS} s. See how things stand: mooring doctor"
+                f"No answer within {_READ_SECONDS} s. See how things stand: mooring doctor{stage.options}"
             ) from None
         except ClientError as error:
             if error.response["Error"]["Code"] != "TooManyRequestsException":
@@ -55,13 +56,19 @@ def _swept(answer: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError:
         body = None
     if answer.get("FunctionError"):
-        kind = body.get("errorType") if isinstance(body, dict) else None
+        why = _why(body) if isinstance(body, dict) else None
         raise CommandError(
-            f"The sweep failed ({kind or answer['FunctionError']}). Its log says more: {_RUNBOOK}"
+            f"The sweep failed ({why or answer['FunctionError']}). Its log says more: {_RUNBOOK}"
         )
     if not isinstance(body, dict) or not isinstance(body.get("enqueued"), int):
         raise CommandError(f"The sweep did not say what it did. Its log says more: {_RUNBOOK}")
     return body
+
+
+def _why(error: Mapping[str, Any]) -> str | None:
+    """The reason word, or else the kind of error: no other text is known to be fit for a terminal."""
+    message = error.get("errorMessage")
+    return str(message) if message in {reason.value for reason in Reason} else error.get("errorType")
 
 
 def _line(answer: Mapping[str, Any]) -> str:

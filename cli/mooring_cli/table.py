@@ -7,7 +7,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mooring.adapters.dynamodb_connections import LIST_ATTRIBUTES
 from mooring_cli.errors import CommandError
-from mooring_cli.rows import scan
+from mooring_cli.output import progress
+from mooring_cli.rows import about, scan
 from mooring_cli.stage import Stage
 
 
@@ -17,8 +18,10 @@ def all_connections(stage: Stage) -> list[dict[str, Any]]:
     Raises:
         CommandError: when the local AWS does not answer.
     """
+    client, table = stage.client("dynamodb"), stage.connections_table
     try:
-        rows = list(scan(stage.client("dynamodb"), stage.connections_table, LIST_ATTRIBUTES))
+        with progress("Reading connections", lambda: about(client, table)) as step:
+            rows = list(scan(client, table, LIST_ATTRIBUTES, step))
     except (BotoCoreError, ClientError):
         raise CommandError("The local table cannot be read. Restart the local stack: make run") from None
     # Pointers and pending connections have keys that begin with "@".

@@ -1,7 +1,9 @@
 """What the HTTP tests share: a client, servers, and requests to them."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Barrier
 
 import pytest
 
@@ -23,6 +25,17 @@ def servers() -> Iterator[Serve]:
             return server
 
         yield start
+
+
+def together(count: int, answer: Answer) -> Answer:
+    """Answer so many requests at once, so that each of them has a connection of its own."""
+    here = Barrier(count, timeout=5)
+
+    def wait(connection: socket.socket) -> bool:
+        here.wait()
+        return answer(connection)
+
+    return wait
 
 
 def request(server: SocketServer, method: str = "POST", **changes: object) -> HttpRequest:

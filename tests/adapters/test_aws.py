@@ -11,7 +11,9 @@ from mooring.adapters.aws import ATTEMPTS, INVOKE_SECONDS, READ_SECONDS, Aws
 from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.ssm import ParameterSecrets
 from mooring.core.errors import Failure, Reason
+from tests.adapters.http_client import Serve, together
 from tests.contract.aws_server import REGION, AwsServer
+from tests.contract.socket_server import response
 
 CANARY = "canary-secret-5d21"
 
@@ -57,6 +59,18 @@ def test_other_clients_wait_no_longer_for_it(clients: Aws) -> None:
     clients.lambda_()
     config: Any = clients.sqs().meta.config
     assert config.read_timeout == READ_SECONDS
+
+
+def test_a_batch_that_asks_kms_twice_for_each_message_keeps_its_connections(
+    clients: Aws, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(together(20, response(200, b"{}")))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{server.host}")
+    kms = clients.kms()
+    for _ in range(3):
+        with ThreadPoolExecutor(20) as pool:
+            assert len(list(pool.map(lambda _: kms.list_keys(), range(20)))) == 20
+    assert server.connections == 20
 
 
 def test_calls_name_us(clients: Aws) -> None:

@@ -118,6 +118,47 @@ def test_an_end_whose_answer_was_lost_is_told(
             assert endings.refused(key, Seen(1, 1), Reason.TOKEN_REFUSED, DUE, uninstall=uninstall)
 
 
+def test_who_counts_or_postpones_is_never_shown_the_row(aws: AwsServer, world: DynamoWorld) -> None:
+    key = connected(world)
+    before = len(aws.requests)
+    for now in (DUE, DUE + 1, DUE + 60):
+        world.endings.report(key, Seen(1, 1), now)
+        world.endings.postpone(key, now + 30, now)
+    made = aws.requests[before:]
+    assert {operation for operation, _ in made} == {"UpdateItem"}
+    assert all("ReturnValuesOnConditionCheckFailure" not in asked for _, asked in made)
+    assert {asked.get("ReturnValues", "NONE") for _, asked in made} == {"NONE", "UPDATED_NEW"}
+
+
+def test_a_first_report_is_one_write_and_a_later_one_two(aws: AwsServer, world: DynamoWorld) -> None:
+    key = connected(world)
+    writes = []
+    for now in (DUE, DUE + 60, DUE + 61, DUE + 960):
+        before = len(aws.requests)
+        world.endings.report(key, Seen(1, 1), now)
+        writes.append(len(aws.requests) - before)
+    assert writes == [1, 2, 2, 1]
+
+
+def test_a_report_whose_answer_was_lost_counts_once(
+    aws: AwsServer, world: DynamoWorld, endings: DynamoEndings
+) -> None:
+    key = connected(world)
+    with aws.failing(LOST):
+        assert endings.report(key, Seen(1, 1), DUE) is None
+    assert world.rest(key).unauthorized_count == 1
+    assert world.endings.report(key, Seen(1, 1), DUE + 60) == 2
+
+
+def test_a_hint_whose_answer_was_lost_is_taken_for_a_second_one(
+    aws: AwsServer, world: DynamoWorld, endings: DynamoEndings
+) -> None:
+    key = connected(world)
+    with aws.failing(LOST):
+        assert endings.postpone(key, DUE + 600, DUE) is False
+    assert world.rest(key).hinted_until == DUE + 600
+
+
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException"])
 def test_a_table_that_does_not_answer_is_said_by_its_code(
     aws: AwsServer, world: DynamoWorld, code: str
@@ -126,6 +167,7 @@ def test_a_table_that_does_not_answer_is_said_by_its_code(
     calls: list[tuple[str, Callable[[], object]]] = [
         ("UpdateItem", lambda: endings.probing(key, None, DUE, pause=0, due_at=None)),
         ("UpdateItem", lambda: endings.remind(key, DUE)),
+        ("UpdateItem", lambda: endings.postpone(key, DUE + 600, DUE)),
         ("UpdateItem", lambda: endings.report(key, Seen(1, 1), DUE)),
         ("UpdateItem", lambda: endings.alive(key, Seen(1, 1))),
         ("UpdateItem", lambda: endings.refused(key, Seen(1, 1), Reason.TOKEN_REFUSED, DUE, uninstall=True)),

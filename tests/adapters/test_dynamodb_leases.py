@@ -79,7 +79,7 @@ def test_a_lease_whose_answer_was_lost_still_knows_the_doubt_before_it(
     with aws.failing(LOST):
         found = setting.lease("one", DUE + 120)
     assert isinstance(found, Leased)
-    assert (found.attempts, found.in_doubt) == (("dead", "one"), True)
+    assert (found.attempts, found.in_doubt, found.unheard) == (("dead", "one"), True, True)
 
 
 def test_tokens_whose_write_lost_its_answer_are_stored_once(aws: AwsServer, setting: Setting) -> None:

@@ -53,7 +53,7 @@ def refreshes() -> list[Update]:
     never: dict[str, Any] = {"expires_at": None, "refresh_expires_at": None, "due_at": None}
     for lease in leases():
         found += [transitions.lost("t", lease, Reason.GRANT_REFUSED, NOW)]
-        setbacks = [Setback(Reason.INTERNAL, NOW, in_doubt=doubt) for doubt in BOTH]
+        setbacks = [Setback(Reason.INTERNAL, NOW, doubt, wait) for doubt, wait in product(BOTH, BOTH)]
         found += [transitions.put_off("t", lease, setback, NOW) for setback in setbacks]
         for changes in ({}, {"previous_until": NOW}, {"scopes": ("a",)}, {"refresh": None, **never}):
             new = fresh(lease, NOW, **changes)
@@ -68,6 +68,8 @@ def endings() -> list[Update]:
             for seen, due_at in product((None, SEEN), (None, NOW))
         ),
         ending_transitions.reminded("t", KEY, NOW),
+        ending_transitions.postponed("t", KEY, NOW + 60, NOW),
+        ending_transitions.reported_anew("t", KEY, SEEN, NOW),
         ending_transitions.reported("t", KEY, SEEN, NOW),
         ending_transitions.alive("t", KEY, SEEN),
         *(

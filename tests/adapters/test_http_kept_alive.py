@@ -8,8 +8,9 @@ import pytest
 
 from mooring.adapters.http import IDLE_PER_ORIGIN, OutboundHttp
 from mooring.core.ports import HttpFault
-from tests.adapters.http_client import Serve, fault_of, request
-from tests.contract.socket_server import hang_up, plain, response
+from tests.adapters.http_client import Serve, fault_of, request, together
+from tests.contract.socket_server import SocketServer, hang_up, plain, response
+from tests.template.translated import Stack
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -157,13 +158,35 @@ def test_connections_are_kept_per_origin(client: OutboundHttp, serve: Serve) -> 
     assert (one.connections, other.connections) == (1, 1)
 
 
-def test_many_threads_share_a_client_and_few_connections_stay(client: OutboundHttp, serve: Serve) -> None:
+def test_many_threads_share_a_client(client: OutboundHttp, serve: Serve) -> None:
     server = serve(response())
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.send(request(server)).body, range(40)))
     assert answers == [b"{}"] * 40
     assert len(server.heads) == 40
-    before = server.connections
-    with ThreadPoolExecutor(IDLE_PER_ORIGIN) as pool:
-        list(pool.map(lambda _: client.send(request(server)), range(IDLE_PER_ORIGIN)))
-    assert server.connections == before
+
+
+def at_once(client: OutboundHttp, server: SocketServer, count: int) -> None:
+    """Send so many requests at the same time."""
+    server.answers = [together(count, response())]
+    with ThreadPoolExecutor(count) as pool:
+        answers = list(pool.map(lambda _: client.send(request(server)).status, range(count)))
+    assert answers == [200] * count
+
+
+def test_ten_workers_keep_their_ten_connections(client: OutboundHttp, serve: Serve) -> None:
+    server = serve(response())
+    for _ in range(3):
+        at_once(client, server, 10)
+    assert server.connections == 10
+
+
+def test_no_more_than_ten_stay(client: OutboundHttp, serve: Serve) -> None:
+    server = serve(response())
+    for _ in range(2):
+        at_once(client, server, IDLE_PER_ORIGIN + 2)
+    assert server.connections == IDLE_PER_ORIGIN + 2 + 2
+
+
+def test_as_many_stay_as_a_batch_of_the_refresh_queue_has_messages() -> None:
+    assert Stack().properties("RefreshQueueSource")["BatchSize"] == IDLE_PER_ORIGIN

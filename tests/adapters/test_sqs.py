@@ -1,6 +1,7 @@
-"""The recovery queue's messages: what is in them, and what `parse` refuses."""
+"""The recovery queue: what its messages hold, what `parse` refuses, and when they come again."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from mooring.adapters.kms import Kms
 from mooring.adapters.sealing import EnvelopeSealer
-from mooring.adapters.sqs import message, parse, refreshed_message
+from mooring.adapters.sqs import SqsRecoveryQueue, message, parse, refreshed_message
 from mooring.core.errors import Failure, Reason
 from mooring.core.tokens import SealedField, SealedTokens
 from mooring.core.upkeep import FreshTokens, Key, Recovered, Refreshed, Seen
@@ -279,3 +280,29 @@ def test_nothing_new_is_told_from_nothing() -> None:
     assert (found.fresh.refresh, found.fresh.scopes) == (None, None)
     emptied = NOTHING_NEW._replace(fresh=NOTHING_NEW.fresh._replace(scopes=()))
     assert parse(refreshed_message(emptied)) == emptied
+
+
+# -- coming again --------------------------------------------------------------------------------------------
+
+
+def test_a_message_comes_again_long_before_its_visibility_timeout_has_passed(aws: AwsServer) -> None:
+    sqs = aws.sqs()
+    url = sqs.create_queue(QueueName="again", Attributes={"VisibilityTimeout": "180"})["QueueUrl"]
+    queue = SqsRecoveryQueue(sqs, url)
+    queue.put_refreshed(REFRESHED)
+    (first,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    queue.again_soon(first["ReceiptHandle"], 1)
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    deadline = time.monotonic() + 10
+    while not (found := sqs.receive_message(QueueUrl=url).get("Messages", [])):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert parse(found[0]["Body"]) == REFRESHED
+
+
+def test_a_receipt_that_is_of_no_use_any_more_is_a_failure(aws: AwsServer) -> None:
+    url = aws.sqs().create_queue(QueueName="used-up")["QueueUrl"]
+    with pytest.raises(Failure) as caught:
+        SqsRecoveryQueue(aws.sqs(), url).again_soon("no receipt")
+    assert str(caught.value) == "storage_unavailable: ReceiptHandleIsInvalid"
+    assert caught.value.__suppress_context__

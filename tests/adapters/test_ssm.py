@@ -1,9 +1,16 @@
-"""How long a client secret is remembered."""
+"""How long a secret is remembered, and how long that there is none."""
 
 import pytest
 
-from mooring.adapters.ssm import KEEP_SECONDS, RETRY_SECONDS, ParameterSecrets
-from mooring.core.errors import Failure
+from mooring.adapters.ssm import (
+    FAILED_SECONDS,
+    FORGET_SECONDS,
+    KEEP_SECONDS,
+    REFUSED_SECONDS,
+    RETRY_SECONDS,
+    ParameterSecrets,
+)
+from mooring.core.errors import Failure, Reason
 from tests.contract.aws_server import AwsServer, Fault
 from tests.fakes.clock import FakeClock
 
@@ -53,6 +60,77 @@ def test_an_outage_is_not_asked_about_at_every_read(aws: AwsServer) -> None:
         assert setting.read() == "old"
         assert setting.asked() == before + 2
     setting.clock.advance(RETRY_SECONDS)
+    assert setting.read() == "new"
+
+
+def failed(setting: Setting, provider: str, times: int = 1) -> str:
+    """The detail with which each of so many reads fails."""
+    details = set()
+    for _ in range(times):
+        with pytest.raises(Failure) as caught:
+            setting.secrets.webhook_secrets(provider)
+        assert caught.value.reason is Reason.SECRET_UNAVAILABLE
+        details.add(caught.value.detail)
+    (detail,) = details
+    return detail
+
+
+def test_a_flood_of_notices_is_no_flood_of_questions(aws: AwsServer) -> None:
+    setting, before = Setting(aws, "flooded"), len(aws.asked("GetParameter"))
+    assert "create it as a SecureString" in failed(setting, "flooded", 50)
+    assert setting.asked() == before + 1
+    setting.clock.advance(REFUSED_SECONDS - 1)
+    failed(setting, "flooded")
+    assert setting.asked() == before + 1
+    setting.clock.advance(1)
+    failed(setting, "flooded", 50)
+    assert setting.asked() == before + 2
+
+
+def test_a_failure_without_an_old_secret_is_remembered_for_seconds(aws: AwsServer) -> None:
+    setting = Setting(aws, "unheard")
+    before = setting.asked()
+    with aws.out("GetParameter", "InternalServerError", 500):
+        assert failed(setting, "unheard", 5) == "InternalServerError"
+        setting.clock.advance(FAILED_SECONDS - 1)
+        assert failed(setting, "unheard", 5) == "InternalServerError"
+        assert setting.asked() == before + 1
+        setting.clock.advance(1)
+        failed(setting, "unheard", 5)
+        assert setting.asked() == before + 2
+
+
+def test_a_secret_that_is_refused_at_every_call_is_asked_for_twice_a_minute(aws: AwsServer) -> None:
+    setting = Setting(aws, "wrong")
+    setting.read()
+    before = setting.asked()
+    for _ in range(60):
+        setting.secrets.forget("wrong")
+        assert setting.read() == "old"
+        setting.clock.advance(1)
+    assert setting.asked() == before + 60 / FORGET_SECONDS
+
+
+@pytest.mark.parametrize("wrong", ["refusal", "failure"])
+def test_a_clock_that_is_set_back_lengthens_no_pause(aws: AwsServer, wrong: str) -> None:
+    setting, provider = Setting(aws, f"set-back-{wrong}"), f"paused-{wrong}"
+    faults = [Fault("GetParameter", "InternalServerError", 500)] if wrong == "failure" else []
+    with aws.failing(*faults):
+        failed(setting, provider)
+    name = f"/mooring/dev/{provider}/webhook_secret"
+    aws.ssm().put_parameter(Name=name, Value="new", Type="SecureString", Overwrite=True)
+    setting.clock.advance(-7_200)
+    assert setting.secrets.webhook_secrets(provider) == ("new",)
+
+
+def test_a_clock_that_is_set_back_lets_a_secret_be_forgotten(aws: AwsServer) -> None:
+    setting = Setting(aws, "set-back-forgetting")
+    setting.read()
+    setting.secrets.forget("set-back-forgetting")
+    setting.clock.advance(-7_200)
+    assert setting.read() == "old"
+    setting.store("new")
+    setting.secrets.forget("set-back-forgetting")
     assert setting.read() == "new"
 
 

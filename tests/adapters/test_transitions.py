@@ -132,7 +132,7 @@ def test_a_reconnect_owes_nothing_to_the_generation_before(tables: Tables) -> No
     tables.connect(link, exchange(link))
     left = ["lease_owner", "attempts", "last_error", "previous_refresh", "previous_refresh_key", "written_by"]
     numbers = ["lease_until", "attempt_at", "retry_at", "failures", "previous_until", "unauthorized_count"]
-    numbers += ["failing_since", "unauthorized_at", "probed_at", "uninstalled_at"]
+    numbers += ["failing_since", "unauthorized_at", "probed_at", "hinted_until", "uninstalled_at"]
     sets = [f"{name} = :text" for name in left] + [f"{name} = :number" for name in numbers]
     key = {"merchant_id": {"S": link.merchant_id}, "connection": {"S": "prov-a#shop-1"}}
     tables.client.update_item(
@@ -288,6 +288,42 @@ def test_a_connection_whose_refresh_was_put_off(tables: Tables) -> None:
         "failing_since": {"N": str(NOW + 2_710)},
         "last_error": {"S": "provider_timeout"},
         "updated_at": {"N": str(NOW + 2_710)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("in_doubt", "wait", "noted"),
+    [
+        (True, True, {"attempts", "attempt_at"}),
+        (True, False, {"attempts"}),
+        (False, True, set()),
+        (False, False, set()),
+    ],
+)
+def test_what_a_failed_call_leaves_of_its_attempt(
+    tables: Tables, in_doubt: bool, wait: bool, noted: set[str]
+) -> None:
+    key = tables.due()
+    setback = Setback(Reason.PROVIDER_UNAVAILABLE, NOW + 2_730, in_doubt, wait)
+    tables.leases.put_off(tables.lease("one", NOW + 2_700), setback, NOW + 2_710)
+    left = tables.connection(*key)
+    assert {"attempts", "attempt_at", "lease_owner", "lease_until"} & set(left) == noted
+
+
+def test_a_connection_of_which_a_hint_waits(tables: Tables) -> None:
+    key = tables.due()
+    before = tables.connection(*key)
+    assert tables.endings.postpone(Key(key[0], "prov-a", "shop-1"), NOW + 700, NOW + 100)
+    assert tables.connection(*key) == before | {"hinted_until": {"N": str(NOW + 700)}}
+
+
+def test_a_connection_of_which_a_401_was_reported(tables: Tables) -> None:
+    key = tables.due()
+    before = tables.connection(*key)
+    assert tables.endings.report(Key(key[0], "prov-a", "shop-1"), Seen(1, 1), NOW + 100) == 1
+    assert tables.connection(*key) == before | {
+        "unauthorized_count": {"N": "1"},
+        "unauthorized_at": {"N": str(NOW + 100)},
     }
 
 

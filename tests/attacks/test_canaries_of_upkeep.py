@@ -187,7 +187,7 @@ def test_log_02_an_exception_that_shows_the_request(watched: Watched) -> None:
     deployed.refresh(
         batch(message(DUE), message(Hint(PROBED.id, "shop-9")), message(Hint(QUERY.id, "shop-9")))
     )
-    assert [line.reason for line in deployed.lines] == ["token_lost", "internal", "internal"]
+    assert [line.reason for line in deployed.in_order()] == ["token_lost", "internal", "internal"]
     assert [line.detail for line in deployed.lines] == ["ConnectionError"] * 3
     assert CANARY not in watched.everything()
 

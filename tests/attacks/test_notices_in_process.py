@@ -3,6 +3,7 @@
 import hmac
 import json
 from base64 import b64encode
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from mooring.core.upkeep import Cause, Hint, Key, Order, Search
 from tests.core.signing import NOW
 from tests.entry.deployed import Deployed
 from tests.entry.events import event
-from tests.flows.upkeep_world import DOWN, KEY, PROBED, SIGNED, WEBHOOK_SECRET, provider_of
+from tests.flows.upkeep_world import DOWN, KEY, PROBED, SIGNED, TIMELESS_PROBED, WEBHOOK_SECRET, provider_of
 
 SIGNED_KEY, HINTED_KEY = KEY._replace(provider=SIGNED.id), KEY._replace(provider=PROBED.id)
 OTHER = SIGNED._replace(id="other")
@@ -211,13 +212,13 @@ def test_evt_02_stored_in_the_very_same_moment(deployed: Deployed) -> None:
     assert status(deployed, new) is Status.UNINSTALLED
 
 
-@pytest.mark.parametrize(("verdict", "ending"), [(Probe.LIVE, "probed"), (Probe.UNKNOWN, "probed")])
-def test_evt_04_without_a_time_the_provider_is_asked(deployed: Deployed, verdict: Probe, ending: str) -> None:
+@pytest.mark.parametrize("verdict", [Probe.LIVE, Probe.UNKNOWN])
+def test_evt_04_without_a_time_the_provider_is_asked_twice(deployed: Deployed, verdict: Probe) -> None:
     deployed.world.reconnects(HINTED_KEY)
     deployed.world.rest(HINTED_KEY).refresh = None
     deployed.world.keeper.said = verdict
     assert post(deployed, GONE, "", PROBED.id) == (200, "accepted")
-    assert [line.outcome for line in deployed.deliver()] == [ending]
+    assert [line.outcome for line in deployed.deliver()] == ["probed", "probed"]
     assert deployed.world.keeper.probes[0].access_token == "canary-access-anew"
     assert status(deployed, HINTED_KEY) is Status.ACTIVE
 
@@ -225,9 +226,10 @@ def test_evt_04_without_a_time_the_provider_is_asked(deployed: Deployed, verdict
 def test_evt_04_a_forged_hint_for_a_living_account_changes_nothing(deployed: Deployed) -> None:
     for _ in range(20):
         assert post(deployed, GONE, "", PROBED.id) == (200, "accepted")
-    deployed.deliver()
+    said = Counter(line.outcome for line in deployed.deliver())
     assert status(deployed, HINTED_KEY) is Status.ACTIVE
-    assert len(deployed.world.keeper.probes) == 1
+    assert said == {"probed": 3, "waiting": 1, "skipped": 18}
+    assert len(deployed.world.keeper.probes) == 3
 
 
 def test_evt_04_one_401_is_not_believed(deployed: Deployed) -> None:
@@ -240,16 +242,23 @@ def test_evt_04_one_401_is_not_believed(deployed: Deployed) -> None:
 def test_evt_04_a_true_hint_is_not_hidden_by_a_false_one(deployed: Deployed) -> None:
     world = deployed.world
     post(deployed, GONE, "", PROBED.id)
-    assert [line.outcome for line in deployed.deliver()] == ["probed"]
+    assert [line.outcome for line in deployed.deliver()] == ["probed", "probed"]
     world.keeper.said = Probe.REFUSED
     world.clock.advance(60)
     post(deployed, GONE, "", PROBED.id)
-    assert [line.outcome for line in deployed.deliver()] == ["skipped"]
-    world.clock.advance(600)
-    deployed.sweep()
-    asked = [line.outcome for line in deployed.deliver() if line.provider == PROBED.id]
-    assert asked == ["probed", "failed"]
-    assert status(deployed, HINTED_KEY) is Status.NEEDS_RECONNECT
+    assert [line.outcome for line in deployed.deliver()] == ["waiting", "probed", "uninstalled"]
+    assert status(deployed, HINTED_KEY) is Status.UNINSTALLED
+
+
+def test_evt_04_a_signature_without_a_time_proves_nothing_about_now(deployed: Deployed) -> None:
+    """It is sent once more after a reinstall, its signature as good as ever."""
+    world, timeless = deployed.world, HINTED_KEY._replace(provider=TIMELESS_PROBED.id)
+    world.stands(timeless, refresh=None)
+    body = {name: value for name, value in GONE.items() if name != "at"}
+    assert post(deployed, body, provider=TIMELESS_PROBED.id) == (200, "accepted")
+    assert (deployed.lines[-1].notice_id, world.connections.tombstones) == ("e-1", {})
+    assert [line.outcome for line in deployed.deliver()] == ["probed", "probed"]
+    assert status(deployed, timeless) is Status.ACTIVE
 
 
 def test_evt_08_an_id_that_was_sent_before_swallows_nothing(deployed: Deployed) -> None:

@@ -15,6 +15,7 @@ from mooring.core.ports import HttpFault, HttpResponse
 from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import DOUBT_SECONDS, LEASE_SECONDS, Cause, Key, Order
 from mooring.entry.service_api import DISCONNECT_ROUTE, REFRESH_ROUTE, TOKEN_ROUTE, UNAUTHORIZED_ROUTE
+from mooring.flows.refresh import LOOK_SECONDS
 from mooring.providers.oauth2 import OAuth2
 from tests.core.signing import NOW
 from tests.entry.deployed import Deployed, batch
@@ -110,6 +111,8 @@ def overtaken(deployed: Deployed, first_says: TokenSet | Exception) -> UpkeepWor
         first = pool.submit(run, deployed, DUE)
         assert provider.entered[0].wait(10)
         world.clock.advance(DOUBT_SECONDS + 1)
+        assert run(deployed, DUE) == [("waiting", "refresh_in_doubt")]  # the look
+        world.clock.advance(LOOK_SECONDS)
         second = pool.submit(run, deployed, DUE)
         assert provider.entered[1].wait(10)
         owner = world.rest().lease_owner
@@ -212,6 +215,27 @@ def test_ref_07_a_loser_who_is_refused_looks_again_before_believing(deployed: De
     world.keeper.tokens = too_late
     assert run(deployed, DUE) == [("fresh", None)]
     assert (world.row().status, world.row().generation) == (Status.ACTIVE, 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(500, "lost_rotation"), (503, "lost_rotation"), (429, "grant_refused")]
+)
+def test_an_error_behind_which_a_token_was_issued_is_told_from_a_merchant_who_left(
+    status: int, reason: str
+) -> None:
+    gone = HttpResponse(400, {}, b'{"error":"invalid_grant"}')
+    deployed, _ = behind(HttpResponse(status, {}, b""), gone)
+    assert run(deployed, DUE) == [("failed", "provider_unavailable")]
+    deployed.world.clock.advance(20)
+    assert run(deployed, DUE) == [("failed", reason)]
+    assert deployed.lines[-1].counts == (("NeedsReconnect", 1),)
+
+
+def test_a_refusal_that_nobody_knows_is_no_end() -> None:
+    deployed, _ = behind(HttpResponse(403, {}, b'{"error":"try_the_other_door"}'))
+    assert run(deployed, DUE) == [("failed", "provider_error")]
+    assert deployed.lines[-1].counts == (("RefreshFailed", 1),)
+    assert deployed.world.row().status is Status.ACTIVE
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from mooring.core.errors import Failure, Reason
+from mooring.entry.problems import problem as answered_by_the_api
 from tests.cli.conftest import Command
 from tests.cli.stack_on_sockets import FakeStack, connection, problem
 
@@ -18,6 +20,7 @@ ONE = "/merchants/m-1/connections/acme/{}"
 REFRESH = f"POST {ONE}/refresh"
 DELETE = f"DELETE {ONE}"
 REFRESHED = {"outcome": "refreshed", "version": 5, "generation": 2, "expires_at": 1_790_003_600}
+LINK = "mooring link --provider acme --merchant m-1 --return-to URL"
 QUESTION = "Disconnect acme shop-7 of m-1? Its tokens are erased and cannot be brought back. [y/N] "
 DISCONNECTED = {"status": "disconnected"}
 
@@ -54,14 +57,16 @@ def test_refresh_of_the_only_account_as_json(mooring: Command, stack: FakeStack)
     ("status", "reason", "text"),
     [
         (404, "connection_not_found", "See what is there: mooring connections m-1"),
-        (409, "grant_refused", "on the local stack: mooring link --merchant m-1 ..."),
-        (409, "lost_rotation", "on the local stack: mooring link --merchant m-1 ..."),
+        (409, "grant_refused", f"The merchant has to connect it again: {LINK}"),
+        (409, "lost_rotation", f"The merchant has to connect it again: {LINK}"),
         (503, "refresh_busy", "Look again in a moment: mooring connections m-1"),
         (503, "refresh_in_doubt", "See how many: mooring doctor"),
         (503, "refresh_put_off", "Why: mooring connections m-1 --json"),
         (500, "provider_misconfigured", "See docs/runbook.md#alarm-provider-misconfigured"),
+        (502, "provider_error", "for a reason of its own. See docs/runbook.md#by-reason"),
         (503, "provider_unavailable", "Try again later; a sweep does so by itself"),
-        (503, "storage_unavailable", "The stack's terminal says more."),
+        (503, "storage_unavailable", "in a few seconds. If it persists, the stack's terminal says more."),
+        (418, "of_a_later_release", "For a reason. The stack's terminal says more."),
     ],
 )
 def test_a_refused_refresh_says_what_to_do(
@@ -72,6 +77,48 @@ def test_a_refused_refresh_says_what_to_do(
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("It did not work: For a reason. ")
     assert answer.err.strip().endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        (
+            Failure(Reason.CONNECTION_NOT_ACTIVE, "its status is disconnected"),
+            (
+                "connection not active: Its status is disconnected. The merchant has to connect it again: "
+                f"{LINK}\n"
+            ),
+        ),
+        (
+            Failure(Reason.LOST_ROTATION),
+            f"lost rotation. The merchant has to connect it again: {LINK}\n",
+        ),
+        (
+            Failure(Reason.STORAGE_UNAVAILABLE, "ThrottlingException"),
+            (
+                "storage unavailable: ThrottlingException. Try again in a few seconds. If it persists, the "
+                "stack's terminal says more.\n"
+            ),
+        ),
+        (
+            Failure(Reason.PROVIDER_UNAVAILABLE),
+            "provider unavailable. Try again later; a sweep does so by itself\n",
+        ),
+    ],
+)
+def test_one_advice_is_enough(failure: Failure, line: str, mooring: Command, stack: FakeStack) -> None:
+    """The API's answer as it really is brings an advice for services."""
+    body = answered_by_the_api(failure, "4be3f0d19c")["body"]
+    stack.answers[REFRESH.format("shop-7")] = (failure.status, body.encode())
+    assert mooring("refresh", "m-1", "acme", "shop-7") == (1, "", line)
+
+
+def test_what_is_left_of_a_disabled_provider_can_be_ended(mooring: Command, stack: FakeStack) -> None:
+    stack.enables("yotpo")
+    stack.answers[DELETE.format("shop-7")] = (200, DISCONNECTED)
+    assert mooring("disconnect", "m-1", "acme", "shop-7", "--yes").code == 0
+    assert mooring("refresh", "m-1", "acme", "shop-7").code == 2
+    assert stack.asked == [DELETE.format("shop-7")]
 
 
 @pytest.mark.parametrize("command", ["refresh", "disconnect"])

@@ -83,7 +83,7 @@ def test_nothing_connected(mooring: Command, stack: FakeStack) -> None:
     stack.lists("m-1")
     answer = mooring("connections", "m-1")
     assert answer.code == 0
-    assert answer.err.startswith("No connection yet. Start one with: mooring link")
+    assert answer.err.startswith("No connection yet. Start one: mooring link --provider P --merchant m-1")
 
 
 def test_json_of_one_merchant(mooring: Command, stack: FakeStack) -> None:
@@ -106,6 +106,7 @@ def test_everybody_without_pointers_pending_rows_or_sealed_fields(mooring: Comma
     ):
         put(aws, merchant, key)
     answer = mooring("connections", "--json")
+    assert answer.err.count("\n") == 1  # no bar where nobody sees it
     assert "read from the local table" in answer.err
     assert "sealed" not in answer.out
     found = json.loads(answer.out)["connections"]

@@ -1,13 +1,16 @@
 """`mooring doctor` on tables and queues that really are there, local and deployed."""
 
 import json
+import logging
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from mooring.core.upkeep import Cause, Key, Leased, Order, Setback
 from tests.cli.aws_on_sockets import FakeAws, running_aws
 from tests.cli.conftest import Command
 from tests.cli.stack_on_sockets import KEY_ID, REGION, SECRET, FakeStack
+from tests.docs.markdown import document
 
 
 @pytest.fixture
@@ -160,6 +164,75 @@ def test_what_a_worker_leaves_behind(mooring: Command, local: FakeAws) -> None:
     assert report["overdue"]["count"] == 0
 
 
+def test_refreshes_that_fail_and_fail(mooring: Command, local: FakeAws) -> None:
+    """A dead provider: every row has its pause, the sweep runs, the queue is empty, and it is not well."""
+    now = int(time.time())
+    leases = DynamoLeases(local.client("dynamodb"), local.table("connections"))
+    for account, since, reason in (
+        ("days", now - 3 * 86_400, Reason.PROVIDER_UNAVAILABLE),
+        ("hour", now - 7_200, Reason.PROVIDER_UNAVAILABLE),
+        ("minute", now - 60, Reason.PROVIDER_TIMEOUT),
+    ):
+        local.put("m-1", f"acme#{account}", due_at=since, expires_at=since + 900)
+        leased = leases.lease(Order(Key("m-1", "acme", account), None, Cause.DUE), "a-1", since, rotates=True)
+        assert isinstance(leased, Leased)
+        leases.put_off(leased, Setback(reason, now + 200, in_doubt=True, wait=False), since)
+    answer = mooring("doctor")
+    assert answer.code == 1
+    assert answer.out.splitlines()[-1] == "Not healthy: look after failing."
+    for text in (
+        "2 connections, the oldest for 3 days: m-1 acme days; mostly provider_unavailable (2); 2 tokens dead",
+        "Try the oldest, and see: mooring refresh m-1 acme days\n",
+        "See docs/runbook.md#alarm-overdue",
+        "note       in doubt             3 connections; the sweep tries again by itself",
+    ):
+        assert text in answer.out
+    report = json.loads(mooring("doctor", "--json").out)
+    assert (report["failing"]["count"], report["failing"]["oldest"]) == (2, "m-1 acme days")
+    assert (report["failing_reasons"], report["dead_tokens"]) == ({"provider_unavailable": 2}, 2)
+    assert report["in_doubt"] == {"count": 3, "oldest_seconds": None, "oldest": None}
+
+
+def test_a_provider_that_is_not_enabled(mooring: Command, local: FakeAws, stack: FakeStack) -> None:
+    stack.enables("other")
+    local.put("m-1", "acme#late", due_at=int(time.time()) - 900)
+    local.put("m-1", "other#shop-7")
+    answer = mooring("doctor")
+    assert answer.code == 1
+    assert answer.out.splitlines()[-1] == "Not healthy: look after disabled."
+    for text in (
+        "are not enabled in the running stack: acme 1. Nothing refreshes them; ",
+        "Enable acme again in mooring.yaml, or end what is left: mooring disconnect m-1 acme late\n",
+    ):
+        assert text in answer.out
+    report = json.loads(mooring("doctor", "--json").out)
+    assert (report["disabled"], report["forsaken"]["oldest"]) == ({"acme": 1}, "m-1 acme late")
+    assert report["overdue"]["count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "finding"),
+    [
+        ("providers: {other: {}}", "disabled"),
+        ("providers: {acme: {}}", "overdue"),
+        ("providers: [acme]", "overdue"),
+        ("providers: {broken", "overdue"),
+    ],
+)
+def test_what_a_deployed_stage_enables_is_read_from_the_project(
+    settings: str, finding: str, mooring: Command, deployed: FakeAws, tmp_path: Path
+) -> None:
+    (tmp_path / "mooring.yaml").write_text(settings)
+    deployed.put("m-1", "acme#late", due_at=int(time.time()) - 900)
+    answer = mooring("doctor", "--stage", deployed.stage, "--region", REGION, "--json")
+    report = json.loads(answer.out)
+    bad = [
+        found for found in report["findings"] if found["level"] == "attention" and found["name"] != "sweep"
+    ]
+    assert [found["name"] for found in bad] == [finding]
+    assert ("not enabled in mooring.yaml: acme 1." in bad[0]["text"]) is (finding == "disabled")
+
+
 def test_more_than_one_page_of_connections(mooring: Command, local: FakeAws) -> None:
     # DynamoDB ends a page at one megabyte.
     for number in range(8):
@@ -211,6 +284,30 @@ def test_advice_leads_to_the_same_stage(mooring: Command, deployed: FakeAws) -> 
     assert f"mooring sweep --stage {deployed.stage} --region {REGION}\n" in answer.out
 
 
+def test_the_runbook_allows_an_operator_what_it_asks_and_no_more(
+    mooring: Command, deployed: FakeAws, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployed.put("m-1", "acme#shop-7")
+    caplog.set_level(logging.DEBUG, "botocore.endpoint")
+    mooring("doctor", "--stage", deployed.stage, "--region", REGION)
+    asked = re.findall(r"Making request for OperationModel\(name=(\w+)\)", caplog.text)
+    (policy,) = document("docs/runbook.md").fences("json")
+    allowed = [action for one in json.loads(policy)["Statement"] for action in _texts(one["Action"])]
+    of_others = {
+        "kms:Decrypt",
+        "lambda:InvokeFunction",
+        "lambda:GetFunctionConfiguration",
+        "execute-api:Invoke",
+    }
+    # DescribeTable is only asked for the bar that a terminal gets.
+    assert set(asked) | {"DescribeTable"} == {name.partition(":")[2] for name in set(allowed) - of_others}
+    assert of_others < set(allowed)
+
+
+def _texts(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
 def test_circuits_that_cannot_be_read(mooring: Command, deployed: FakeAws) -> None:
     deployed.put("m-1", "acme#shop-7")
     deployed.client("dynamodb").delete_table(TableName=deployed.table("flows"))
@@ -219,10 +316,10 @@ def test_circuits_that_cannot_be_read(mooring: Command, deployed: FakeAws) -> No
     assert answer.err.startswith(f"The table {deployed.table('flows')} cannot be read (ResourceNotFound")
 
 
-def on_a_terminal(aws: FakeAws, stack_dir: str, **environ: str) -> tuple[int, str]:
+def on_a_terminal(command_name: str, stack_dir: Path, **environ: str) -> tuple[int, str]:
     """Run it with a terminal as its output; the exit code, and what was drawn."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "mooring_cli.main", "doctor", "--stack-dir", stack_dir]
+    command = [sys.executable, "-m", "mooring_cli.main", command_name, "--stack-dir", str(stack_dir)]
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     kept |= {"TERM": "xterm-256color", "COLUMNS": "100"}
     with subprocess.Popen(command, env={**kept, **environ}, stdout=theirs, stderr=theirs) as process:
@@ -243,16 +340,24 @@ def _piece(terminal: int) -> bytes:
 
 def test_a_terminal_gets_colours_and_a_progress_bar(local: FakeAws, stack: FakeStack) -> None:
     ill(local)
-    code, drawn = on_a_terminal(local, str(stack.stack_dir))
+    code, drawn = on_a_terminal("doctor", stack.stack_dir)
     assert code == 1
     assert "Reading connections" in drawn
     assert "\x1b[1;31mattention" in drawn
     assert "─" in drawn
 
 
+def test_listing_everybody_shows_a_progress_bar(local: FakeAws, stack: FakeStack) -> None:
+    local.put("m-1", "acme#shop-7")
+    code, drawn = on_a_terminal("connections", stack.stack_dir)
+    assert code == 0
+    assert "Reading connections" in drawn
+    assert "shop-7" in drawn
+
+
 def test_no_color_is_honoured(local: FakeAws, stack: FakeStack) -> None:
     ill(local)
-    code, drawn = on_a_terminal(local, str(stack.stack_dir), NO_COLOR="1")
+    code, drawn = on_a_terminal("doctor", stack.stack_dir, NO_COLOR="1")
     assert code == 1
     assert "attention" in drawn
     assert "\x1b[31m" not in drawn

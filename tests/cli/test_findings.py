@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from mooring.core.upkeep import Circuit
-from mooring_cli.findings import PATIENCE_SECONDS, Facts, Finding, Level, judge
+from mooring_cli.findings import PATIENCE_SECONDS, WORK_PATIENCE_SECONDS, Facts, Finding, Level, judge
 from mooring_cli.outside import Metrics, Queue
 from mooring_cli.stage import QUEUES
-from mooring_cli.survey import Survey, Tally
+from mooring_cli.survey import UNNAMED, Survey, Tally
 from tests.docs.markdown import document
 
 NOW = 1_790_000_000
@@ -38,17 +38,31 @@ def finding(facts: Facts, name: str) -> Finding:
     return found
 
 
+FAILING = with_survey(
+    failing=tally(500_000), failing_reasons=Counter(provider_timeout=1, provider_unavailable=2), ended=1
+)._replace(options=" --stage prod")
 BAD = {
     "no sweep": ("sweep", WELL._replace(metrics=Metrics(None, {}))),
     "overdue": ("overdue", with_survey(overdue=tally(121))),
     "overdue behind a circuit": ("overdue", with_survey(overdue=tally(121))._replace(circuits=[CIRCUIT])),
     "in doubt": ("in doubt", with_survey(in_doubt=tally(OLD))),
     "stuck": ("stuck leases", with_survey(stuck=tally(OLD))),
+    "failing": ("failing", FAILING),
+    "failing by us": ("failing", with_survey(failing=tally(700), failing_reasons=Counter(key_denied=3))),
+    "failing with no reason": (
+        "failing",
+        with_survey(failing=tally(700), failing_reasons=Counter({UNNAMED: 3})),
+    ),
+    "disabled and late": (
+        "disabled",
+        with_survey(disabled=Counter(acme=3), forsaken=tally(700))._replace(enabled_by="in mooring.yaml"),
+    ),
     "put off by us": ("put off", with_survey(reasons=Counter(provider_timeout=9, key_denied=1))),
     "circuit": ("circuits", WELL._replace(circuits=[CIRCUIT])),
     "no queue": ("queue recovery", WELL._replace(queues={**EMPTY, "recovery": None})),
-    "old work": ("queue refresh", with_queue("refresh", 9, age=OLD)),
+    "old work": ("queue refresh", with_queue("refresh", 9, age=WORK_PATIENCE_SECONDS + 1)),
     "old tokens": ("queue recovery", with_queue("recovery", 0, 1, age=OLD)),
+    "tokens of an age that SQS does not tell": ("queue recovery", with_queue("recovery", 0, 1)),
     "dead work": ("queue refresh-dead", with_queue("refresh-dead", 1)),
     "dead tokens": ("queue recovery-dead", with_queue("recovery-dead", 1)),
 }
@@ -66,13 +80,33 @@ FINE = {
         Level.NOTE,
         "3 connections, the oldest for 6 min: m-1 acme shop-7; the sweep tries again by itself",
     ),
+    "doubt of unknown age": (
+        "in doubt",
+        with_survey(in_doubt=Tally(2)),
+        Level.NOTE,
+        "2 connections; the sweep tries again by itself",
+    ),
+    "disabled": (
+        "disabled",
+        with_survey(disabled=Counter(acme=3, zeta=9))._replace(enabled_by="in the running stack"),
+        Level.NOTE,
+        (
+            "active connections of providers that are not enabled in the running stack: zeta 9, acme 3. "
+            "Nothing refreshes them; a token is handed out until it ends"
+        ),
+    ),
     "provider down": (
         "put off",
         with_survey(reasons=Counter(provider_timeout=2, provider_unavailable=1)),
         Level.NOTE,
         "after a failed call: provider_timeout 2, provider_unavailable 1; tried again by itself",
     ),
-    "young work": ("queue refresh", with_queue("refresh", 2, 1, 4, age=YOUNG), Level.NOTE, ""),
+    "young work": (
+        "queue refresh",
+        with_queue("refresh", 2, 1, 4, age=WORK_PATIENCE_SECONDS),
+        Level.NOTE,
+        "",
+    ),
     "work of unknown age": ("queue refresh", with_queue("refresh", 1), Level.NOTE, "1 message"),
     "confirmations": (
         "confirmations",
@@ -93,7 +127,7 @@ def test_all_is_well() -> None:
     found = judge(WELL, NOW)
     assert {each.level for each in found} == {Level.OK}
     assert [each for each in found if each.advice or each.runbook] == []
-    assert len(found) == 7 + 1 + len(QUEUES)
+    assert len(found) == 8 + 1 + len(QUEUES)
 
 
 def test_a_local_stack_has_no_metrics() -> None:
@@ -132,6 +166,27 @@ def test_texts() -> None:
     assert finding(facts, name).text == "3 connections, the oldest for 2 min: m-1 acme shop-7"
     assert "Those of acme wait for the open circuit" in finding(facts, name).advice
     assert finding(facts, "circuits").text == "acme: open for 2 h (provider_misconfigured)"
+    assert (
+        "or a refresh that you ask for: mooring refresh M acme ACCOUNT" in finding(facts, "circuits").advice
+    )
+    assert finding(FAILING, "failing") == Finding(
+        "failing",
+        Level.ATTENTION,
+        "3 connections, the oldest for 5 days: m-1 acme shop-7; mostly provider_unavailable (2); "
+        "1 token dead by now",
+        "It is tried again by itself, and may go on so for ever: find out what the provider has. "
+        "Try the oldest, and see: mooring refresh m-1 acme shop-7 --stage prod",
+        "alarm-overdue",
+    )
+    ours = finding(BAD["failing by us"][1], "failing")
+    assert ours.advice.startswith("Waiting does not mend key_denied: it is on our side. ")
+    assert ours.runbook == "alarm-key-denied"
+    assert finding(BAD["failing with no reason"][1], "failing").runbook == "by-reason"
+    late = finding(BAD["disabled and late"][1], "disabled")
+    assert late.text.endswith("Late or dead: 3 connections, the oldest for 11 min: m-1 acme shop-7")
+    assert late.advice.startswith(
+        "Enable acme again in mooring.yaml, or end what is left: mooring disconnect m-1"
+    )
     assert finding(BAD["put off by us"][1], "put off").advice.startswith("Waiting does not mend key_denied:")
     assert finding(with_queue("refresh", 2, 1, 4, age=90), "queue refresh").text == (
         "7 messages, the oldest for 90 s"

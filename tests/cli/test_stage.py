@@ -155,6 +155,36 @@ def test_the_log_is_named_with_the_ref(mooring: Command, prod: FakeStack) -> Non
     assert answer.err.startswith("storage unavailable. The log says more, ref 4be3f0d19c: docs/runbook.md#")
 
 
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("lost_rotation", "The merchant has to connect it again, with a new link from your product"),
+        ("refresh_busy", f"mooring connections m-1 --stage prod --region {REGION}"),
+        ("refresh_in_doubt", f"mooring doctor --stage prod --region {REGION}"),
+        ("storage_unavailable", "If it persists, the log says more, ref 4be3f0d19c: docs/runbook.md#"),
+    ],
+)
+def test_advice_is_for_the_stage(reason: str, advice: str, mooring: Command, prod: FakeStack) -> None:
+    status = 409 if reason == "lost_rotation" else 503
+    prod.answers[f"POST {ROUTE}/refresh"] = (
+        status,
+        {"title": "no", "reason": reason, "ref": "4be3f0d19c"},
+    )
+    answer = mooring("refresh", "m-1", "acme", "shop-7", *PROD, "--url", prod.base_url)
+    assert advice in answer.err
+    assert "local" not in answer.err
+
+
+def test_nothing_connected_at_a_stage(mooring: Command, prod: FakeStack) -> None:
+    prod.lists("m-1", connection("acme", "shop-7"), connection("acme", "shop-8"))
+    several = mooring("token", "m-1", "acme", *PROD, "--url", prod.base_url)
+    assert several.err.endswith(f"Name one: mooring token m-1 acme shop-7 --stage prod --region {REGION}\n")
+    none = mooring("token", "m-1", "other", *PROD, "--url", prod.base_url)
+    assert none.err == (
+        "m-1 has no connection to other. The merchant has to connect it, with a new link from your product\n"
+    )
+
+
 def test_a_deployed_stage_lists_one_merchant_at_a_time(mooring: Command, prod: FakeStack) -> None:
     answer = mooring("connections", *PROD, "--url", prod.base_url)
     assert answer == (2, "", "Name a merchant: a deployed Mooring lists one merchant at a time\n")

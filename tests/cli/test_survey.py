@@ -13,8 +13,8 @@ def row(
     return {"merchant_id": merchant, "connection": key, "status": status, **more}
 
 
-def surveyed(*rows: dict[str, Any]) -> Survey:
-    survey = Survey()
+def surveyed(*rows: dict[str, Any], enabled: frozenset[str] | None = None) -> Survey:
+    survey = Survey(enabled)
     for each in rows:
         survey.add(each, NOW)
     return survey
@@ -74,6 +74,64 @@ def test_an_attempt_without_a_lease_is_in_doubt_and_not_overdue_besides() -> Non
     )
     assert (found.in_doubt.count, found.in_doubt.oldest_seconds) == (2, 400)
     assert (found.overdue.count, found.stuck.count) == (0, 0)
+
+
+def test_in_doubt_and_looked_at_since_is_in_doubt_of_no_known_age() -> None:
+    row_ = row(attempts=["a"], due_at=NOW - 121, failing_since=NOW - 500)
+    found = surveyed(row_)
+    assert (found.in_doubt.count, found.in_doubt.oldest_seconds, found.in_doubt.oldest) == (1, 0, "")
+    assert found.overdue.count == 1  # nobody waits for a lost answer any more
+    both = surveyed(row_, row("m-2", attempts=["b"], attempt_at=NOW - 30))
+    assert (both.in_doubt.count, both.in_doubt.oldest) == (2, "m-2 acme shop-7")
+
+
+def test_failing_is_what_no_refresh_mended_for_ten_minutes() -> None:
+    pause: dict[str, Any] = {"retry_at": NOW + 60, "last_error": "provider_timeout"}
+    found = surveyed(
+        row(failing_since=NOW - 600, **pause),
+        row("m-2", failing_since=NOW - 601, **pause),
+        row("m-3", failing_since=NOW - 90_000, last_error="provider_unavailable", lease_until=NOW + 5),
+        row("m-4", failing_since=NOW - 700, **pause),
+        row("m-5", status="needs_reconnect", failing_since=NOW - 700),
+    )
+    assert (found.failing.count, found.failing.oldest_seconds) == (3, 90_000)
+    assert found.failing.oldest == "m-3 acme shop-7"
+    assert (found.failing_reasons, found.ended) == ({"provider_timeout": 2, "provider_unavailable": 1}, 0)
+
+
+def test_a_dead_token_is_failing_at_once() -> None:
+    found = surveyed(
+        row(failing_since=NOW - 30, expires_at=NOW),
+        row("m-2", failing_since=NOW - 30, expires_at=NOW + 1),
+        row("m-3", expires_at=NOW - 900),  # nobody tried: it is renewed when somebody reads it
+    )
+    assert (found.failing.count, found.failing.oldest_seconds, found.ended) == (1, 30, 1)
+
+
+def test_a_provider_that_is_not_enabled_is_counted_apart() -> None:
+    late: dict[str, Any] = {
+        "due_at": NOW - 900,
+        "failing_since": NOW - 1_000,
+        "attempts": ["a"],
+        "attempt_at": NOW - 950,
+    }
+    gone = (
+        row(**late, lease_until=NOW - 905),
+        row("m-2", expires_at=NOW - 5_000),
+        row("m-3", due_at=NOW - 120, expires_at=NOW),
+        row("m-4", status="disconnected"),
+    )
+    found = surveyed(*gone, row("m-5", "other#x", due_at=NOW - 121), enabled=frozenset({"other"}))
+    assert found.disabled == {"acme": 3}
+    assert (found.forsaken.count, found.forsaken.oldest) == (2, "m-2 acme shop-7")
+    assert found.overdue.oldest == "m-5 other x"
+    assert [tally.count for tally in (found.overdue, found.failing, found.in_doubt, found.stuck)] == [
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert found.statuses["acme"] == {"active": 3, "disconnected": 1}
 
 
 def test_a_lease_that_ended_a_minute_ago_is_stuck() -> None:

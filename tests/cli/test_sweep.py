@@ -53,6 +53,16 @@ def test_a_sweep_that_failed(mooring: Command, stack: FakeStack) -> None:
     assert "secret-looking" not in answer.err
 
 
+def test_the_reason_of_a_sweep_that_failed(mooring: Command, stack: FakeStack) -> None:
+    stack.answers[POST] = (200, {"errorType": "RuntimeError", "errorMessage": "storage_unavailable"})
+    stack.headers = {"X-Amz-Function-Error": "Unhandled"}
+    assert mooring("sweep") == (
+        1,
+        "",
+        "The sweep failed (storage_unavailable). Its log says more: docs/runbook.md#alarm-sweep-missing\n",
+    )
+
+
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b'{"enqueued": "many"}'])
 def test_an_answer_of_no_use(body: bytes, mooring: Command, stack: FakeStack) -> None:
     stack.answers[POST] = (200, body)

@@ -50,7 +50,7 @@ def test_no_connection(mooring: Command, stack: FakeStack) -> None:
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == (
         "m-1 has no connection to acme. "
-        "Connect it; on the local stack: mooring link --provider acme --merchant m-1 --return-to URL\n"
+        "The merchant has to connect it: mooring link --provider acme --merchant m-1 --return-to URL\n"
     )
 
 
@@ -63,9 +63,12 @@ def test_no_connection(mooring: Command, stack: FakeStack) -> None:
         ),
         (
             problem(409, "token_expired", "The token has expired", ""),
-            "The merchant has to connect it again; on the local stack: mooring link --merchant m-1 ...",
+            "connect it again: mooring link --provider acme --merchant m-1 --return-to URL",
         ),
-        (problem(503, "storage_unavailable", "Try later", ""), "Try later. The stack's terminal says more."),
+        (
+            problem(503, "storage_unavailable", "No storage", ""),
+            "No storage. Try again in a few seconds. If it persists, the stack's terminal says more.",
+        ),
         (
             (500, {"message": "Internal Server Error"}),
             "answered with HTTP 500. The stack's terminal says more.",

@@ -6,7 +6,7 @@ import pytest
 
 from mooring.core.connection import ReadableConnection, Status
 from mooring.core.errors import Failure, Reason
-from mooring.core.upkeep import REPORT_SECONDS, Key, Seen, Storing
+from mooring.core.upkeep import REPORT_SECONDS, REPORTS_SECONDS, Key, Seen, Storing
 from tests.contract.samples import BARE, EVERYTHING, NOW, a_link, a_merchant, a_state, exchange
 from tests.contract.upkeep_world import DUE, Rest, World, connected, fresh, leased, row
 
@@ -93,6 +93,7 @@ class EndingsBattery:
         assert world.endings.report(key, FIRST, DUE + 9) is None
         world.endings.alive(key, FIRST)
         world.endings.remind(key, DUE + 9)
+        assert not world.endings.postpone(key, DUE + 99, DUE + 9)
         assert not world.endings.refused(key, FIRST, Reason.TOKEN_REFUSED, DUE + 9, uninstall=True)
         assert everything(world, key) == before
 
@@ -101,6 +102,7 @@ class EndingsBattery:
         assert world.endings.report(NOWHERE, FIRST, DUE) is None
         world.endings.alive(NOWHERE, FIRST)
         world.endings.remind(NOWHERE, DUE)
+        assert not world.endings.postpone(NOWHERE, DUE + 9, DUE)
         assert not world.endings.refused(NOWHERE, FIRST, Reason.TOKEN_REFUSED, DUE, uninstall=True)
         assert not world.endings.uninstall(NOWHERE, DUE, DUE)
         assert world.endings.disconnect(NOWHERE, DUE) is None
@@ -115,6 +117,32 @@ class EndingsBattery:
         world.endings.remind(bare, DUE)
         assert world.rest(bare).due_at == DUE
 
+    def test_one_hint_waits_and_no_second_until_its_time(self, world: World) -> None:
+        key = connected(world)
+        before = everything(world, key)
+        assert world.endings.postpone(key, DUE + PAUSE, DUE)
+        assert everything(world, key) == (before[0], before[1]._replace(hinted_until=DUE + PAUSE))
+        for now in (DUE, DUE + PAUSE - 1):
+            assert not world.endings.postpone(key, now + PAUSE, now)
+            assert world.rest(key).hinted_until == DUE + PAUSE
+        assert world.endings.postpone(key, DUE + 2 * PAUSE, DUE + PAUSE)
+        assert world.rest(key).hinted_until == DUE + 2 * PAUSE
+
+    def test_of_sixteen_hints_at_once_one_waits(self, world: World) -> None:
+        key = connected(world)
+        with ThreadPoolExecutor(16) as pool:
+            waits = list(pool.map(lambda _: world.endings.postpone(key, DUE + PAUSE, DUE), range(16)))
+        assert sorted(waits) == [False] * 15 + [True]
+
+    def test_a_hint_of_the_one_before_does_not_keep_hints_from_a_reconnected_one(self, world: World) -> None:
+        key = connected(world)
+        assert world.endings.postpone(key, DUE + PAUSE, DUE)
+        assert world.endings.disconnect(key, DUE + 1)
+        assert not world.endings.postpone(key, DUE + 999, DUE + 998)
+        connected(world, merchant=key.merchant_id, at=DUE + 10)
+        assert world.rest(key).hinted_until is None
+        assert world.endings.postpone(key, DUE + 20 + PAUSE, DUE + 20)
+
     def test_reports_are_counted_once_a_minute(self, world: World) -> None:
         key = connected(world)
         counts = [world.endings.report(key, FIRST, DUE + late) for late in (0, 0, 59, 60, 119, 120)]
@@ -122,11 +150,29 @@ class EndingsBattery:
         rest = world.rest(key)
         assert (rest.unauthorized_count, rest.unauthorized_at) == (3, DUE + 2 * REPORT_SECONDS)
 
-    def test_of_sixteen_reports_at_once_one_counts(self, world: World) -> None:
+    @pytest.mark.parametrize(("late", "count"), [(-1, 3), (0, 1), (1, 1), (86_400, 1)])
+    def test_what_was_counted_long_ago_is_forgotten(self, world: World, late: int, count: int) -> None:
         key = connected(world)
+        second = DUE + REPORT_SECONDS
+        assert [world.endings.report(key, FIRST, now) for now in (DUE, second)] == [1, 2]
+        third = second + REPORTS_SECONDS + late
+        assert world.endings.report(key, FIRST, third) == count
+        rest = world.rest(key)
+        assert (rest.unauthorized_count, rest.unauthorized_at) == (count, third)
+
+    def test_only_the_pause_before_each_report_counts(self, world: World) -> None:
+        key = connected(world)
+        often = [DUE + number * (REPORTS_SECONDS - 1) for number in range(4)]
+        assert [world.endings.report(key, FIRST, now) for now in often] == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("earlier", [None, REPORT_SECONDS, REPORTS_SECONDS])
+    def test_of_sixteen_reports_at_once_one_counts(self, world: World, earlier: int | None) -> None:
+        key = connected(world)
+        if earlier is not None:
+            world.endings.report(key, FIRST, DUE - earlier)
         with ThreadPoolExecutor(16) as pool:
             counts = list(pool.map(lambda _: world.endings.report(key, FIRST, DUE), range(16)))
-        assert sorted(counts, key=str) == [1] + [None] * 15
+        assert sorted(counts, key=str) == [2 if earlier == REPORT_SECONDS else 1] + [None] * 15
 
     def test_a_token_that_is_taken_ends_the_count(self, world: World) -> None:
         key = connected(world)

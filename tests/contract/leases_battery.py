@@ -26,6 +26,8 @@ from tests.contract.upkeep_world import DUE, Rest, World, connected, fresh, leas
 THREADS = 16
 TRANSIENT = Setback(Reason.PROVIDER_UNAVAILABLE, DUE + 30, in_doubt=False)
 TIMEOUT = Setback(Reason.PROVIDER_TIMEOUT, DUE + DOUBT_SECONDS, in_doubt=True)
+SAID = Setback(Reason.PROVIDER_UNAVAILABLE, DUE + 30, in_doubt=True, wait=False)
+"""The provider did answer, but behind its answer a token may have been issued."""
 
 
 def refusal(
@@ -91,6 +93,13 @@ class LeasesBattery:
         assert world.rest(key).attempts == ("one",)
         assert world.rest(key).attempt_at == DUE
 
+    def test_whoever_asks_again_takes_an_earlier_doubt_for_unheard(self, world: World) -> None:
+        key = connected(world)
+        leased(world, key, "dead")
+        first = leased(world, key, "one", DUE + DOUBT_SECONDS)
+        assert first.unheard
+        assert leased(world, key, "one", DUE + DOUBT_SECONDS + 1) == first
+
     def test_nobody_leases_what_never_was(self, world: World) -> None:
         key = Key(a_merchant(), "prov-a", "shop-1")
         assert refusal(world, key) == (Hindrance.NOT_FOUND, 0)
@@ -135,14 +144,33 @@ class LeasesBattery:
         for now in (DUE + LEASE_SECONDS, DUE + DOUBT_SECONDS - 1):
             assert refusal(world, key, cause, now) == (Hindrance.IN_DOUBT, DUE + DOUBT_SECONDS)
         second = leased(world, key, "second", DUE + DOUBT_SECONDS, cause)
-        assert (second.attempts, second.in_doubt) == (("dead", "second"), True)
+        assert (second.attempts, second.in_doubt, second.unheard) == (("dead", "second"), True, True)
         assert world.rest(key).attempts == ("dead", "second")
+
+    def test_who_leased_it_since_has_heard_of_the_lost_answer(self, world: World) -> None:
+        key = connected(world)
+        leased(world, key, "dead")
+        second, at = leased(world, key, "second", DUE + DOUBT_SECONDS), DUE + DOUBT_SECONDS
+        world.leases.put_off(second, TRANSIENT._replace(retry_at=at + 30), at)
+        third = leased(world, key, "third", at + 30)
+        assert (third.attempts, third.in_doubt, third.unheard) == (("dead", "third"), True, False)
+
+    def test_each_lost_answer_is_to_be_heard(self, world: World) -> None:
+        key = connected(world)
+        for number in range(3):
+            lease = leased(world, key, f"dead-{number}", DUE + number * DOUBT_SECONDS)
+            assert lease.unheard == (number > 0)
+
+    def test_after_a_plain_failure_there_is_nothing_to_hear(self, world: World) -> None:
+        key = connected(world)
+        world.leases.put_off(leased(world, key), TRANSIENT, DUE + 1)
+        assert not leased(world, key, "two", DUE + 30).unheard
 
     def test_where_nothing_rotates_a_lost_answer_is_no_doubt(self, world: World) -> None:
         key = connected(world)
         leased(world, key, "dead", rotates=False)
         second = leased(world, key, "second", DUE + LEASE_SECONDS, rotates=False)
-        assert (second.attempts, second.in_doubt) == (("second",), False)
+        assert (second.attempts, second.in_doubt, second.unheard) == (("second",), False, False)
         assert world.rest(key).attempts == ("second",)
 
     def test_what_is_due_is_not_leased_before_its_time(self, world: World) -> None:
@@ -356,7 +384,36 @@ class LeasesBattery:
         )  # fmt: skip
         assert refusal(world, key, Cause.ASKED, DUE + 11) == (Hindrance.IN_DOUBT, DUE + DOUBT_SECONDS)
         second = leased(world, key, "two", DUE + DOUBT_SECONDS)
-        assert (second.attempts, second.failures) == (("one", "two"), 1)
+        assert (second.attempts, second.failures, second.unheard) == (("one", "two"), 1, True)
+
+    def test_a_doubt_that_nothing_can_clear_is_noted_and_not_waited_for(self, world: World) -> None:
+        key = connected(world)
+        world.leases.put_off(leased(world, key), SAID, DUE + 1)
+        assert world.rest(key) == Rest(
+            refresh=EVERYTHING.refresh,
+            refresh_expires_at=NOW + 86_400,
+            due_at=DUE + 30,
+            attempts=("one",),
+            retry_at=DUE + 30,
+            failures=1,
+            failing_since=DUE + 1,
+        )
+        second = leased(world, key, "two", DUE + 30)
+        assert (second.attempts, second.in_doubt, second.unheard) == (("one", "two"), True, False)
+
+    def test_a_doubt_that_is_not_waited_for_can_still_be_cleared(self, world: World) -> None:
+        key = connected(world)
+        lease = leased(world, key)
+        world.leases.put_off(lease, SAID, DUE + 1)
+        assert world.leases.recover(fresh(lease, DUE), DUE + 2) is Storing.STORED
+        assert (seen(world, key), world.rest(key).attempts) == (Seen(1, 2), ())
+
+    def test_without_doubt_there_is_nothing_to_wait_for(self, world: World) -> None:
+        key, other = connected(world), connected(world)
+        for each, wait in ((key, True), (other, False)):
+            world.leases.put_off(leased(world, each), TRANSIENT._replace(wait=wait), DUE + 1)
+        assert world.rest(key) == world.rest(other)
+        assert (world.rest(key).attempts, world.rest(key).attempt_at) == ((), None)
 
     def test_a_plain_failure_leaves_the_doubt_before_it(self, world: World) -> None:
         key = connected(world)
@@ -435,6 +492,7 @@ class LeasesBattery:
         world.leases.put_off(leased(world, key, "two", at), TIMEOUT, at + 10)
         world.endings.report(key, Seen(1, 2), at + 20)
         world.endings.probing(key, None, at + 20, pause=0, due_at=None)
+        assert world.endings.postpone(key, at + 620, at + 20)
         leased(world, key, "three", at + DOUBT_SECONDS)
         connected(world, merchant=key.merchant_id, at=at + 200)
         assert world.rest(key) == Rest(

@@ -7,7 +7,7 @@ import pytest
 from mooring.core.connection import NewConnection
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import RecoveryQueue
-from mooring.core.upkeep import FreshTokens, Key, Refreshed, Seen
+from mooring.core.upkeep import DOUBT_SECONDS, FreshTokens, Key, Refreshed, Seen
 from mooring.core.upkeep_ports import TokensQueue
 from tests.contract.samples import BARE, NOW, a_link, a_state, exchange, sealed
 
@@ -46,7 +46,10 @@ NOTHING_NEW = REFRESHED._replace(
 
 
 class BothQueues(RecoveryQueue, TokensQueue, Protocol):
-    """The two ports of the one queue."""
+    """The two ports of the one queue, and what its worker does with it."""
+
+    def again_soon(self, receipt_handle: str, seconds: int = ..., /) -> None:
+        """Let a message that was received, and is left in the queue, come again before its time."""
 
 
 class Queue(Protocol):
@@ -61,6 +64,12 @@ class Queue(Protocol):
 
     def take_refreshed(self) -> Refreshed:
         """The next refreshed token set."""
+
+    def receive(self) -> str:
+        """Receive the next message and leave it; its receipt handle."""
+
+    def comes_again(self) -> list[tuple[str, int]]:
+        """Which receipts were told to come again, and after how many seconds."""
 
     def fail(self) -> None:
         """Let the queue be unreachable from now on."""
@@ -100,4 +109,28 @@ class RecoveryBattery:
         queue.fail()
         with pytest.raises(Failure) as caught:
             queue.recovery.put(exchange(link), link, a_state())
+        assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
+
+    def test_a_message_that_was_not_stored_comes_again_while_its_answer_is_waited_for(
+        self, queue: Queue
+    ) -> None:
+        queue.recovery.put_refreshed(REFRESHED)
+        receipt = queue.receive()
+        queue.recovery.again_soon(receipt)
+        ((again, seconds),) = queue.comes_again()
+        assert again == receipt
+        assert 0 < seconds <= DOUBT_SECONDS / 4
+
+    def test_a_message_comes_again_when_it_is_told_to(self, queue: Queue) -> None:
+        queue.recovery.put_refreshed(REFRESHED)
+        receipt = queue.receive()
+        queue.recovery.again_soon(receipt, 7)
+        assert queue.comes_again() == [(receipt, 7)]
+
+    def test_an_outage_of_a_message_that_is_to_come_again_is_said(self, queue: Queue) -> None:
+        queue.recovery.put_refreshed(REFRESHED)
+        receipt = queue.receive()
+        queue.fail()
+        with pytest.raises(Failure) as caught:
+            queue.recovery.again_soon(receipt)
         assert caught.value.reason is Reason.STORAGE_UNAVAILABLE

@@ -32,6 +32,12 @@ class Store(Protocol):
     def fail(self) -> None:
         """Let the store be unreachable from now on."""
 
+    def work(self) -> None:
+        """Let the store answer again."""
+
+    def pass_time(self, seconds: int) -> None:
+        """Let so many seconds go by."""
+
 
 def unavailable(secrets: Secrets, provider: str) -> bool:
     with pytest.raises(Failure) as caught:
@@ -70,10 +76,18 @@ class SecretsBattery:
         store.put("blank", value)
         assert unavailable(store.secrets, "blank")
 
-    def test_a_secret_stored_late_is_found_at_once(self, store: Store) -> None:
+    def test_a_secret_stored_late_is_found_after_half_a_minute(self, store: Store) -> None:
         assert unavailable(store.secrets, "late")
         store.put("late", "now-it-is-there")
+        store.pass_time(29)
+        assert unavailable(store.secrets, "late")
+        store.pass_time(1)
         assert store.secrets.client_secret("late") == "now-it-is-there"
+
+    def test_a_missing_secret_of_one_provider_is_not_anothers(self, store: Store) -> None:
+        assert unavailable(store.secrets, "lacking")
+        store.put("having", "secret")
+        assert store.secrets.client_secret("having") == "secret"
 
     def test_a_secret_is_remembered(self, store: Store) -> None:
         store.put("remembered", "old")
@@ -88,10 +102,37 @@ class SecretsBattery:
         store.secrets.forget("forgotten")
         assert store.secrets.client_secret("forgotten") == "new"
 
-    def test_forgetting_what_was_never_known_is_harmless(self, store: Store) -> None:
+    def test_a_secret_is_forgotten_once_in_half_a_minute(self, store: Store) -> None:
+        store.put("often", "first")
+        store.secrets.client_secret("often")
+        store.put("often", "second")
+        store.secrets.forget("often")
+        store.secrets.forget("often")
+        assert store.secrets.client_secret("often") == "second"
+        store.put("often", "third")
+        store.pass_time(29)
+        store.secrets.forget("often")
+        assert store.secrets.client_secret("often") == "second"
+        store.pass_time(1)
+        store.secrets.forget("often")
+        assert store.secrets.client_secret("often") == "third"
+
+    def test_each_provider_is_forgotten_by_itself(self, store: Store) -> None:
+        for provider in ("own-one", "own-two"):
+            store.put(provider, "old")
+            store.secrets.client_secret(provider)
+            store.put(provider, "new")
+            store.secrets.forget(provider)
+        assert store.secrets.client_secret("own-one") == "new"
+        assert store.secrets.client_secret("own-two") == "new"
+
+    def test_forgetting_what_was_never_known_is_harmless_and_does_not_count(self, store: Store) -> None:
         store.put("unknown", "value")
         store.secrets.forget("unknown")
         assert store.secrets.client_secret("unknown") == "value"
+        store.put("unknown", "new")
+        store.secrets.forget("unknown")
+        assert store.secrets.client_secret("unknown") == "new"
 
     def test_an_outage_leaves_the_old_secret(self, store: Store) -> None:
         store.put("stale", "old")
@@ -104,6 +145,16 @@ class SecretsBattery:
         store.put("unread", "value")
         store.fail()
         assert unavailable(store.secrets, "unread")
+
+    def test_after_an_outage_everybody_waits_for_five_seconds(self, store: Store) -> None:
+        store.put("recovering", "value")
+        store.fail()
+        assert unavailable(store.secrets, "recovering")
+        store.work()
+        store.pass_time(4)
+        assert unavailable(store.secrets, "recovering")
+        store.pass_time(1)
+        assert store.secrets.client_secret("recovering") == "value"
 
     def test_a_secret_that_was_taken_away_is_not_used_on(self, store: Store) -> None:
         store.put("revoked", "old")
@@ -151,10 +202,13 @@ class SecretsBattery:
         store.secrets.forget("kept")
         assert store.secrets.webhook_secrets("kept") == ("old",)
 
-    def test_a_webhook_secret_that_is_put_right_is_found_at_once(self, store: Store) -> None:
+    def test_a_webhook_secret_that_is_put_right_is_found_after_half_a_minute(self, store: Store) -> None:
         store.put_webhook("righted", "a\nb\nc")
         assert no_webhook(store.secrets, "righted")
         store.put_webhook("righted", "a\nb")
+        store.pass_time(29)
+        assert no_webhook(store.secrets, "righted")
+        store.pass_time(1)
         assert store.secrets.webhook_secrets("righted") == ("a", "b")
 
     def test_an_outage_leaves_the_old_webhook_secrets(self, store: Store) -> None:

@@ -1,6 +1,7 @@
 """The recovery battery, on the fake and on SQS."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
@@ -26,9 +27,15 @@ class FakeQueue:
     def take_refreshed(self) -> Refreshed:
         return self.recovery.refreshed.pop(0)
 
+    def receive(self) -> str:
+        return f"receipt of {len(self.recovery.refreshed)}"
+
+    def comes_again(self) -> list[tuple[str, int]]:
+        return self.recovery.again
+
     def fail(self) -> None:
         down = Failure(Reason.STORAGE_UNAVAILABLE)
-        self.recovery.broken.update(put=down, put_refreshed=down)
+        self.recovery.broken.update(put=down, put_refreshed=down, again_soon=down)
 
 
 class SqsQueue:
@@ -36,7 +43,7 @@ class SqsQueue:
 
     def __init__(self, aws: AwsServer) -> None:
         self._aws = aws
-        self._url = aws.sqs().create_queue(QueueName="recovery")["QueueUrl"]
+        self._url = aws.sqs().create_queue(QueueName=f"recovery-{uuid4().hex}")["QueueUrl"]
         self.recovery = SqsRecoveryQueue(aws.sqs(), self._url)
 
     def take(self) -> tuple[NewConnection, str, str, str]:
@@ -54,8 +61,22 @@ class SqsQueue:
         self._aws.sqs().delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return parse(message["Body"])
 
+    def receive(self) -> str:
+        return self._aws.sqs().receive_message(QueueUrl=self._url)["Messages"][0]["ReceiptHandle"]
+
+    def comes_again(self) -> list[tuple[str, int]]:
+        asked = self._aws.asked("ChangeMessageVisibility")
+        return [
+            (each["ReceiptHandle"], each["VisibilityTimeout"])
+            for each in asked
+            if each["QueueUrl"] == self._url
+        ]
+
     def fail(self) -> None:
-        self._aws.faults = [Fault("SendMessage", "KmsThrottled")]
+        self._aws.faults = [
+            Fault("SendMessage", "KmsThrottled"),
+            Fault("ChangeMessageVisibility", "RequestThrottled"),
+        ]
 
 
 class TestFakeRecoveryQueue(RecoveryBattery):

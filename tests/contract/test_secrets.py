@@ -29,13 +29,20 @@ class FakeStore:
     def fail(self) -> None:
         self.secrets.outage = True
 
+    def work(self) -> None:
+        self.secrets.outage = False
+
+    def pass_time(self, seconds: int) -> None:
+        self.secrets.now += seconds
+
 
 class SsmStore:
     """Secrets in the parameter store."""
 
     def __init__(self, aws: AwsServer) -> None:
         self._aws = aws
-        self.secrets = ParameterSecrets(aws.ssm(), "test", FakeClock(), lambda: 0.5)
+        self._clock = FakeClock()
+        self.secrets = ParameterSecrets(aws.ssm(), "test", self._clock, lambda: 0.5)
 
     def put(self, provider: str, value: str) -> None:
         self._put(_name(provider), value)
@@ -51,6 +58,12 @@ class SsmStore:
 
     def fail(self) -> None:
         self._aws.faults = [Fault("GetParameter", "ThrottlingException")] * 10
+
+    def work(self) -> None:
+        self._aws.faults = []
+
+    def pass_time(self, seconds: int) -> None:
+        self._clock.advance(seconds)
 
 
 def _name(provider: str) -> str:

@@ -25,6 +25,7 @@ class What(Enum):
     LOSE = auto()
     PROBE = auto()
     REMIND = auto()
+    POSTPONE = auto()
     REPORT = auto()
     ALIVE = auto()
     REFUSE = auto()
@@ -48,7 +49,7 @@ STEPS = st.lists(
     st.builds(
         Step,
         what=st.sampled_from([What.LEASE, What.LEASE, *What]),
-        pause=st.sampled_from([0, 1, 30, 45, 60, 120, 600]),
+        pause=st.sampled_from([0, 1, 30, 45, 60, 120, 600, 900]),
         which=st.integers(0, 2),
         cause=st.sampled_from(Cause),
         flag=st.booleans(),
@@ -102,7 +103,8 @@ class Story:
         if step.what is What.LOSE:
             reason = Reason.LOST_ROTATION if lease.in_doubt else Reason.GRANT_REFUSED
             return self.world.leases.lose(lease, reason, now)
-        self.world.leases.put_off(lease, Setback(Reason.PROVIDER_TIMEOUT, now + 30, step.flag), now)
+        wait = step.cause is not Cause.ASKED
+        self.world.leases.put_off(lease, Setback(Reason.PROVIDER_TIMEOUT, now + 30, step.flag, wait), now)
         return None
 
     def end(self, step: Step, now: int) -> object:
@@ -113,6 +115,8 @@ class Story:
             case What.PROBE:
                 due_at = now + 60 if step.flag else None
                 return endings.probing(key, self.seen(step.which), now, pause=60, due_at=due_at)
+            case What.POSTPONE:
+                return endings.postpone(key, now + step.which * 60, now)
             case What.REPORT:
                 return endings.report(key, seen, now)
             case What.REFUSE:

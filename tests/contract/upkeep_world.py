@@ -55,6 +55,7 @@ class Rest(NamedTuple):
     unauthorized_count: int = 0
     unauthorized_at: int | None = None
     probed_at: int | None = None
+    hinted_until: int | None = None
     uninstalled_at: int | None = None
 
 

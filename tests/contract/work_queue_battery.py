@@ -5,7 +5,7 @@ from typing import Protocol
 import pytest
 
 from mooring.core.errors import Failure, Reason
-from mooring.core.upkeep import Delayed, Work
+from mooring.core.upkeep import Delayed, Hint, Work
 from mooring.core.upkeep_ports import WorkQueue
 from tests.contract.work_samples import DUE, WORK, orders
 
@@ -31,7 +31,9 @@ class WorkQueueBattery:
     def queue(self) -> Queue:
         raise NotImplementedError
 
-    @pytest.mark.parametrize("work", WORK, ids=lambda work: type(work).__name__)
+    @pytest.mark.parametrize(
+        "work", [*WORK, Hint("prov-a", "shop-1", again=True)], ids=lambda work: type(work).__name__
+    )
     def test_what_was_put_is_what_waits(self, queue: Queue, work: Work) -> None:
         queue.work.put([Delayed(work)])
         assert queue.waiting() == [Delayed(work, 0)]

@@ -64,6 +64,11 @@ def test_a_failed_token_call_says_who_has_to_act() -> None:
     assert (failure.outcome, failure.status) == (Outcome.TRANSIENT, 504)
 
 
+def test_a_token_may_have_been_issued_only_where_that_is_said() -> None:
+    assert not TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE).maybe_issued
+    assert TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, maybe_issued=True).maybe_issued
+
+
 RINGS = {
     Reason.TOKEN_LOST: "TokenLost",
     Reason.IDENTITY_UNAVAILABLE: "TokenKept",
@@ -74,6 +79,8 @@ RINGS = {
     Reason.REFRESH_IN_DOUBT: "RefreshInDoubt",
     Reason.PROVIDER_MISCONFIGURED: "ProviderMisconfigured",
     Reason.KEY_DENIED: "KeyDenied",
+    Reason.SECRET_UNAVAILABLE: "SecretUnavailable",
+    Reason.INTERNAL: "Defect",
     Reason.TOKEN_UNREADABLE: "TokenUnreadable",
     Reason.NOTICE_FORGED: "NoticeRefused",
     Reason.NOTICE_TIME: "NoticeRefused",

@@ -1,9 +1,11 @@
 """AWS failing around the token call: before it nothing is spent, after it nothing is lost in silence."""
 
 import json
+import time
 from base64 import b64decode
 from typing import Any
 
+from mooring.adapters.ssm import FAILED_SECONDS
 from tests.e2e.running import RunningStack
 from tests.e2e.story import Merchant, check_failure, reference, returned
 from tests.e2e.upkeep import wait_for
@@ -108,6 +110,7 @@ def test_the_parameter_store_down_when_a_secret_is_first_needed(
     check_failure(stack, page, 503, "secret_unavailable")
     assert len(stack.foreign.requests("/o/token/")) == tried
     assert merchant.rows() == []
+    time.sleep(FAILED_SECONDS)  # for so long nobody asks again
     merchant.connect("acme-two")
     # And now that it is known, the store may be down.
     with stack.failing(PARAMETER, status=500, code="InternalServerError"):

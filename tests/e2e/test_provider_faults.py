@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mooring.adapters.ssm import FORGET_SECONDS
 from tests.e2e.running import PROVIDERS, RunningStack
 from tests.e2e.story import Merchant, check_failure, returned
 from tests.e2e.visitor import Page
@@ -110,6 +111,10 @@ def test_a_refused_secret_is_fetched_anew(stack: RunningStack, merchant: Merchan
         assert stack.simulator("xeno").calls()[-1]["outcome"] == "invalid_client"
     finally:
         ssm.put_parameter(Name=name, Value=good, Type="SecureString", Overwrite=True)
+    # Refused again and again, it is fetched anew once in half a minute.
+    time.sleep(FORGET_SECONDS)
+    back = merchant.decide("xeno")
+    check_failure(stack, merchant.browser.follow(back), 500, "provider_misconfigured")
     merchant.connect("xeno")
 
 

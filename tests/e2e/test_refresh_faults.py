@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 import requests
 
+from mooring.adapters.ssm import FORGET_SECONDS
 from mooring.core.upkeep import DOUBT_SECONDS, LEASE_SECONDS
 from tests.e2e.running import FIFTH, TOKEN_SECONDS, RunningStack, session_members
 from tests.e2e.service import Service
 from tests.e2e.simulator import Simulator
 from tests.e2e.story import Merchant
-from tests.e2e.upkeep import Upkeep, refresh_unstored, sweep, wait_for
+from tests.e2e.upkeep import Upkeep, doubt_passes, refresh_unstored, sweep, wait_for
 
 pytestmark = pytest.mark.usefixtures("by_hand")
 
@@ -58,16 +59,16 @@ def later(function: Callable[[], object]) -> threading.Thread:
 
 
 @pytest.mark.parametrize(
-    ("mode", "reason"),
+    ("mode", "reason", "noted"),
     [
-        ("http_500", "provider_unavailable"),
-        ("http_429", "provider_unavailable"),
-        ("reset", "refresh_in_doubt"),
-        ("html_200", "refresh_in_doubt"),
+        ("http_500", "provider_unavailable", {"attempts"}),
+        ("http_429", "provider_unavailable", set()),
+        ("reset", "refresh_in_doubt", {"attempts", "attempt_at"}),
+        ("html_200", "refresh_in_doubt", {"attempts", "attempt_at"}),
     ],
 )
 def test_a_provider_that_fails_is_asked_again_and_the_old_token_serves_meanwhile(
-    living: Upkeep, service: Service, simulator: Simulator, mode: str, reason: str
+    living: Upkeep, service: Service, simulator: Simulator, mode: str, reason: str, noted: set[str]
 ) -> None:
     old = service.token(living.key).json()
     running_out(living)
@@ -78,13 +79,16 @@ def test_a_provider_that_fails_is_asked_again_and_the_old_token_serves_meanwhile
     row = living.row()
     assert (row["status"], row["version"], row["failures"]) == ("active", 1, 1)
     assert row["retry_at"] == row["due_at"] > time.time()
-    assert "lease_owner" not in row
+    assert {"lease_owner", "attempts", "attempt_at"} & row.keys() == noted
     assert living.lines(outcome="failed")[-1]["reason"] == reason
     # Nobody asks again before it is time.
     calls = len(simulator.calls())
     assert service.token(living.key).json()["warning"] in ("refresh_put_off", "refresh_in_doubt")
     assert len(simulator.calls()) == calls
-    living.pass_time(DOUBT_SECONDS + 1)
+    if "attempt_at" in noted:
+        doubt_passes(living, service)
+    else:
+        living.pass_time(row["retry_at"] - int(time.time()) + 1)
     new = service.token(living.key).json()
     assert (new["version"], "warning" in new) == (2, False)
     assert simulator.accepts(living.key.account_id, new["access_token"])
@@ -124,7 +128,7 @@ def test_a_lost_answer_where_the_old_token_is_worthless_by_then(
     with simulator.behaving(reuse=reuse):
         lose_an_answer(living, service, simulator)
         calls = len(simulator.calls())
-        living.pass_time(DOUBT_SECONDS + 1)  # instead of waiting
+        doubt_passes(living, service)
         answer = service.refresh(living.key)
     assert (answer.status_code, answer.json()["reason"]) == (409, "connection_not_active")
     assert [call["outcome"] for call in simulator.calls()[calls:]] == ["reused"]
@@ -143,12 +147,22 @@ def test_a_lost_answer_where_the_old_token_has_a_grace(
     with simulator.behaving(grace_seconds=600):
         lose_an_answer(living, service, simulator)
         calls = len(simulator.calls())
-        living.pass_time(DOUBT_SECONDS + 1)  # instead of waiting
+        doubt_passes(living, service)
         assert service.refresh(living.key).json()["outcome"] == "refreshed"
     assert [call["outcome"] for call in simulator.calls()[calls:]] == ["refreshed"]
     row = living.row()
     assert (row["status"], row["version"], "attempts" in row) == ("active", 2, False)
     assert service.refresh(living.key).json()["version"] == 3, "and what it was given is the current one"
+
+
+def test_a_server_error_behind_which_tokens_were_issued_is_told_as_a_lost_rotation(
+    living: Upkeep, service: Service, simulator: Simulator
+) -> None:
+    simulator.misbehave("http_503")
+    assert service.refresh(living.key).json()["reason"] == "provider_unavailable"
+    simulator.revoke(account=living.key.account_id)  # as good as a token that was spent
+    assert service.refresh(living.key).json()["reason"] == "connection_not_active"
+    assert living.row()["last_error"] == "lost_rotation"
 
 
 def test_a_merchant_who_took_access_back_is_asked_to_come_again(
@@ -191,7 +205,8 @@ def test_store_and_recovery_queue_down_is_an_alarm_and_a_doubt(
         at = next(number for number, line in enumerate(lines) if line.get("reason") == "token_lost")
         assert any("TokenLost" in line and "_aws" in line for line in lines[at : at + 2])
         assert living.status == "active"
-        living.pass_time(DOUBT_SECONDS + LEASE_SECONDS)
+        living.pass_time(LEASE_SECONDS)
+        doubt_passes(living, service)
         assert service.refresh(living.key).json()["version"] == 2
 
 
@@ -229,7 +244,8 @@ def test_a_process_that_is_killed_in_its_call_loses_nothing_that_was_stored(
         assert (row["status"], row["version"], len(row["attempts"])) == ("active", 1, 1)
         assert service.token(living.key).json()["access_token"] == old["access_token"]
         # Its lease ends by itself and the doubt after two minutes; they are taken out of the row here.
-        living.pass_time(DOUBT_SECONDS + LEASE_SECONDS)
+        living.pass_time(LEASE_SECONDS)
+        doubt_passes(living, service)
         assert service.refresh(living.key).json()["version"] == 2
     new = service.token(living.key).json()["access_token"]
     assert simulator.accepts(living.key.account_id, new)
@@ -263,6 +279,7 @@ def changed_secret(stack: RunningStack) -> Iterator[str]:
     yield f"canary-{FIFTH}-{secrets.token_hex(12)}"
     stack.fifth.take_client_secret(old)
     put_client_secret(stack, old)
+    time.sleep(FORGET_SECONDS)  # for so long no process fetches it once more, and other tests need it
 
 
 def put_client_secret(stack: RunningStack, secret: str) -> None:
@@ -309,7 +326,8 @@ def test_a_changed_client_secret_opens_the_circuit_and_trials_close_it(
         time.sleep(0.5)
         return all(one.version == 2 for one in several)
 
-    wait_for(minutes_pass, "all of them")
+    # Whoever was refused has just fetched it, and does so once in half a minute.
+    wait_for(minutes_pass, "all of them", FORGET_SECONDS + 20)
     assert not circuit(stack)
     assert {one.status for one in several} == {"active"}
     for one in several:

@@ -173,6 +173,8 @@ def test_uninstalled_there_is_uninstalled_here_and_can_come_back_at_once(
     sealed = {"access", "access_key", "refresh", "refresh_key", "due_at", "due_shard", "expires_at"}
     assert sealed & row.keys() == set()
     assert row["uninstalled_at"] >= row["connected_at"]
+    told = [line["outcome"] for line in stack.log_lines("uninstall") if line.get("notice_id") == message]
+    assert told[0] == "uninstalled", "a delivery is found in our log by the id that the provider gave it"
     assert service.token(living.key).json()["reason"] == "connection_not_active"
     (listed,) = service.list(merchant.name)
     assert (listed["status"], listed["generation"]) == ("uninstalled", 1)

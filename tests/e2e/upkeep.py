@@ -13,7 +13,8 @@ import requests
 
 from local.simulators.yotpo import TOPIC
 from mooring.core.schedule import due_shard
-from mooring.core.upkeep import Key
+from mooring.core.upkeep import DOUBT_SECONDS, Key
+from mooring.flows.refresh import LOOK_SECONDS
 from tests.e2e.running import RunningStack
 from tests.e2e.service import Service
 from tests.e2e.story import Merchant
@@ -92,6 +93,7 @@ class Upkeep:
             "retry_at",
             "due_at",
             "probed_at",
+            "hinted_until",
             "unauthorized_at",
             "issued_at",
         )
@@ -129,6 +131,20 @@ def sweep(stack: RunningStack) -> dict[str, Any]:
     assert fired["error"] is None, fired
     said: dict[str, Any] = json.loads(fired["payload"])
     return said
+
+
+def doubt_passes(one: Upkeep, service: Service) -> None:
+    """After a lost answer: two minutes, the first look, which calls nobody, and half a minute."""
+    simulator = one.stack.simulator(one.key.provider)
+    one.pass_time(DOUBT_SECONDS + 1)  # instead of waiting
+    calls = len(simulator.calls())
+    looked = service.refresh(one.key)
+    assert (looked.status_code, looked.json()["reason"]) == (503, "refresh_in_doubt")
+    row = one.row()
+    assert row["due_at"] == row["retry_at"] <= time.time() + LOOK_SECONDS
+    assert not {"lease_owner", "attempt_at"} & row.keys()
+    assert len(simulator.calls()) == calls
+    one.pass_time(LOOK_SECONDS + 1)
 
 
 def hint(stack: RunningStack, store: str, topic: str = TOPIC) -> requests.Response:

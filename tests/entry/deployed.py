@@ -29,9 +29,14 @@ API_SECONDS = 28
 
 
 def batch(*bodies: str, arn: str = REFRESH_ARN) -> dict[str, Any]:
-    """An SQS batch, its messages named `message-0` and so on."""
+    """An SQS batch, its messages named `message-0` and so on, received as `receipt-0` and so on."""
     records = [
-        {"messageId": f"message-{number}", "body": body, "eventSourceARN": arn}
+        {
+            "messageId": f"message-{number}",
+            "receiptHandle": f"receipt-{number}",
+            "body": body,
+            "eventSourceARN": arn,
+        }
         for number, body in enumerate(bodies)
     ]
     return {"Records": records}
@@ -66,6 +71,10 @@ class Deployed:
         self.lines.append(line)
         self._emit_too(line)
 
+    def in_order(self) -> list[Line]:
+        """The lines in the order of their messages, whichever ended first."""
+        return sorted(self.lines, key=lambda line: line.request_id)
+
     # the refresh function
 
     def doors(self) -> worker.Doors:
@@ -78,6 +87,7 @@ class Deployed:
             parse=work_messages.parse,
             work=lambda item, left: work(item, ports, left),
             recover=lambda body: [recover(sqs.parse(body), recovering)],
+            again_soon=world.recovery.again_soon,
             parse_order=work_messages.parse_order,
             keep=lambda order, left: keep(order, ports, left),
             answer_of=work_messages.answer_of,

@@ -62,8 +62,15 @@ def test_an_event_ends_the_connection_before_it_is_answered(deployed: Deployed, 
     assert deployed.world.row(SIGNED_KEY).status is Status.UNINSTALLED
     (line,) = deployed.lines
     assert line == Line(
-        "uninstalled", 200, line.ref, "req-1", provider="signed", counts=(("Uninstalled", 1),)
+        "uninstalled",
+        200,
+        line.ref,
+        "req-1",
+        provider="signed",
+        notice_id="e-1",
+        counts=(("Uninstalled", 1),),
     )
+    assert line.fields()["notice_id"] == "e-1"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +196,7 @@ def test_a_hint_is_queued_and_believed_of_nobody(deployed: Deployed) -> None:
     sent = notice(json.dumps(GONE), PROBED.id, headers={})
     assert json.loads(deployed.uninstall(sent)["body"]) == {"outcome": "accepted"}
     assert deployed.world.queue.works == [Hint(PROBED.id, "shop-9")]
-    assert deployed.lines[0].counts == ()
+    assert (deployed.lines[0].counts, deployed.lines[0].notice_id) == ((), "e-1")
     deployed.world.queue.broken["put"] = DOWN
     assert deployed.uninstall(sent)["statusCode"] == 503
 
@@ -220,6 +227,7 @@ def test_the_unexpected_is_answered_without_its_text(deployed: Deployed) -> None
     response = deployed.uninstall(notice(json.dumps(GONE)))
     (line,) = deployed.lines
     assert (response["statusCode"], line.reason, line.detail) == (500, "internal", "OSError")
+    assert line.alarm == "Defect"
     assert re.search(r"faults\.py:\d+$", str(line.at))
     assert "canary" not in f"{response}{line}"
 

@@ -203,6 +203,7 @@ def test_only_an_enabled_provider_is_named_in_the_line(path: str, provider: str 
 def test_the_unexpected_is_a_page_and_a_line_without_the_errors_text() -> None:
     response, line, _ = run(raising(ValueError("canary-secret")))
     assert (response["statusCode"], line.reason, line.detail) == (500, "internal", "ValueError")
+    assert line.alarm == "Defect"
     assert re.fullmatch(r"http_api\.py:\d+ > test_http_api\.py:\d+", str(line.at))
     assert "canary" not in f"{response}{line}"
 

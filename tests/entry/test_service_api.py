@@ -272,5 +272,5 @@ def test_the_unexpected_is_a_problem_without_its_text(service: Service) -> None:
     response, body = service.get(TOKEN_ROUTE, TOKEN_PATH)
     problem(service, response, body, "internal", 500)
     line = service.lines[0]
-    assert line.detail == "AttributeError"
+    assert (line.detail, line.alarm) == ("AttributeError", "Defect")
     assert re.search(r"read\.py:\d+$", str(line.at))

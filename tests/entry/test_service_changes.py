@@ -171,11 +171,17 @@ def test_three_in_a_row_end_a_token_that_nothing_refreshes_or_probes(deployed: D
     assert deployed.world.row(SILENT_KEY).status is Status.NEEDS_RECONNECT
 
 
+def test_what_was_reported_a_quarter_of_an_hour_ago_is_forgotten(deployed: Deployed) -> None:
+    deployed.world.stands(SILENT_KEY, refresh=None, unauthorized_count=2, unauthorized_at=NOW - 900)
+    assert ask(deployed, sent(UNAUTHORIZED_ROUTE, SILENT_KEY, OLD))[1]["outcome"] == "reported"
+    assert deployed.world.rest(SILENT_KEY).unauthorized_count == 1
+
+
 @pytest.mark.parametrize(
     ("verdict", "status"), [(Probe.LIVE, 200), (Probe.REFUSED, 409), (Probe.UNKNOWN, 200)]
 )
 def test_where_there_is_a_probe_it_decides(deployed: Deployed, verdict: Probe, status: int) -> None:
-    deployed.world.stands(PROBED_KEY, refresh=None, unauthorized_count=2)
+    deployed.world.stands(PROBED_KEY, refresh=None, unauthorized_count=2, unauthorized_at=NOW - 60)
     deployed.world.keeper.said = verdict
     response, _ = ask(deployed, sent(UNAUTHORIZED_ROUTE, PROBED_KEY, OLD))
     assert (response["statusCode"], len(deployed.world.keeper.probes)) == (status, 1)

@@ -28,7 +28,7 @@ def test_a_sweep_of_nothing_is_one_line(deployed: Deployed) -> None:
         "open_circuits": [],
     }
     (line,) = deployed.lines
-    counts = (("Swept", 1), ("Enqueued", 0), ("OverdueSeconds", 0), ("StrandedFlows", 0))
+    counts = (("Swept", 1), ("Enqueued", 0), ("OverdueSeconds", 0), ("StrandedFlows", 0), ("OpenCircuits", 0))
     assert line == Line("swept", 200, line.ref, "", detail="0 queued, 0 were waiting", counts=counts)
 
 
@@ -40,7 +40,13 @@ def test_what_is_late_is_told_for_all_and_for_each_provider(deployed: Deployed) 
     answered = deployed.sweep()
     assert (answered["enqueued"], answered["overdue_seconds"], answered["queue_depth"]) == (3, 700, 12)
     swept, *overdue = deployed.lines
-    assert dict(swept.counts) == {"Swept": 1, "Enqueued": 3, "OverdueSeconds": 700, "StrandedFlows": 0}
+    assert dict(swept.counts) == {
+        "Swept": 1,
+        "Enqueued": 3,
+        "OverdueSeconds": 700,
+        "StrandedFlows": 0,
+        "OpenCircuits": 0,
+    }
     assert (swept.provider, swept.detail) == (None, "3 queued, 12 were waiting")
     assert {(line.outcome, line.provider, line.detail, line.counts) for line in overdue} == {
         ("overdue", "acme", "700 seconds", (("OverdueSeconds", 700),)),
@@ -61,11 +67,12 @@ def test_flows_that_never_ended_are_counted(deployed: Deployed) -> None:
     assert dict(deployed.lines[0].counts)["StrandedFlows"] == 1
 
 
-def test_open_circuits_are_named(deployed: Deployed) -> None:
+def test_open_circuits_are_named_and_counted(deployed: Deployed) -> None:
     for provider in (PROBED.id, "acme"):
         deployed.world.circuits.open(provider, Reason.PROVIDER_MISCONFIGURED, NOW)
     assert deployed.sweep()["open_circuits"] == ["acme", "probed"]
     assert deployed.lines[0].detail == "0 queued, 0 were waiting, circuits open: acme probed"
+    assert dict(deployed.lines[0].counts)["OpenCircuits"] == 2
 
 
 @pytest.mark.parametrize(("limit", "backlog", "enqueued"), [(5, 0, 3), (2, 0, 2), (5, 4, 1), (5, 9, 0)])

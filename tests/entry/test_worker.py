@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -33,9 +33,9 @@ def deployed() -> Deployed:
 
 
 def failures(answered: dict[str, Any]) -> list[str]:
-    """Ids of the messages that must come again; nothing else is answered."""
+    """Ids of the messages that must come again, sorted; nothing else is answered."""
     assert set(answered) == {"batchItemFailures"}
-    return [each["itemIdentifier"] for each in answered["batchItemFailures"]]
+    return sorted(each["itemIdentifier"] for each in answered["batchItemFailures"])
 
 
 def doing(deployed: Deployed, work: Callable[[Work], Answer]) -> Doors:
@@ -53,10 +53,10 @@ def test_a_batch_is_refreshed_message_by_message(deployed: Deployed) -> None:
     orders = crowd(deployed)
     assert failures(deployed.refresh(batch(*map(message, orders)))) == []
     assert [deployed.world.row(order.key).version for order in orders] == [6] * 10
-    assert [(line.merchant_id, line.request_id) for line in deployed.lines] == [
+    assert [(line.merchant_id, line.request_id) for line in deployed.in_order()] == [
         (f"m-{number}", f"message-{number}") for number in range(10)
     ]
-    first = deployed.lines[0]
+    first = deployed.in_order()[0]
     assert first == Line(
         "refreshed", 200, first.ref, "message-0", None, "acme", "m-0", "shop-9", counts=(("Refreshed", 1),)
     )
@@ -75,12 +75,13 @@ def test_one_poison_in_ten_comes_again_alone(deployed: Deployed, poison: Excepti
     answered = deployed.refresh(batch(*map(message, orders)), doing(deployed, work))
     assert failures(answered) == ["message-3"]
     assert [line.outcome for line in deployed.lines].count("refreshed") == 9
-    bad = deployed.lines[3]
-    assert (bad.outcome, bad.reason, bad.detail, bad.status) == (
+    bad = deployed.in_order()[3]
+    assert (bad.outcome, bad.reason, bad.detail, bad.status, bad.alarm) == (
         "failed",
         "internal",
         type(poison).__name__,
         500,
+        "Defect",
     )
     assert (bad.merchant_id, bad.provider) == ("m-3", "acme")
     assert re.search(r"test_worker\.py:\d+$", str(bad.at))
@@ -110,7 +111,7 @@ def test_one_poison_in_ten_comes_again_alone(deployed: Deployed, poison: Excepti
 def test_what_nobody_understands_comes_again_until_it_is_a_dead_letter(deployed: Deployed, body: str) -> None:
     (good,) = crowd(deployed, 1)
     assert failures(deployed.refresh(batch(body, message(good)))) == ["message-0"]
-    bad, fine = deployed.lines
+    bad, fine = deployed.in_order()
     assert (bad.outcome, bad.reason, bad.provider, bad.merchant_id) == (
         "failed",
         "message_malformed",
@@ -166,7 +167,7 @@ def test_an_answer_that_failed_is_no_reason_to_return(deployed: Deployed) -> Non
     assert (line.outcome, line.reason, line.detail, line.status) == (
         "failed",
         "provider_unavailable",
-        "HTTP 503",
+        "HTTP 429",
         503,
     )
     assert line.until == deployed.world.rest().retry_at
@@ -183,7 +184,6 @@ def test_an_answer_that_failed_is_no_reason_to_return(deployed: Deployed) -> Non
         (Answer("uninstalled"), "Uninstalled", None, 200),
         (Answer("fresh"), "Skipped", None, 200),
         (Answer("busy", Reason.REFRESH_BUSY, 9), "Skipped", None, 200),
-        (Answer("waiting", Reason.REFRESH_IN_DOUBT, 9), "Skipped", None, 200),
         (Answer("skipped", Reason.CONNECTION_NOT_FOUND), "Skipped", None, 200),
         (Answer("reported"), "Skipped", None, 200),
         (Answer("failed", Reason.GRANT_REFUSED), "NeedsReconnect", None, 400),
@@ -194,6 +194,10 @@ def test_an_answer_that_failed_is_no_reason_to_return(deployed: Deployed) -> Non
         (Answer("failed", Reason.KEY_DENIED), "RefreshFailed", "KeyDenied", 503),
         (Answer("failed", Reason.TOKEN_UNREADABLE), "RefreshFailed", "TokenUnreadable", 500),
         (Answer("failed", Reason.PROVIDER_TIMEOUT), "RefreshFailed", None, 504),
+        (Answer("failed", Reason.PROVIDER_ERROR), "RefreshFailed", None, 502),
+        (Answer("failed", Reason.SECRET_UNAVAILABLE), "RefreshFailed", "SecretUnavailable", 503),
+        (Answer("failed", Reason.INTERNAL), "RefreshFailed", "Defect", 500),
+        (Answer("waiting", Reason.REFRESH_IN_DOUBT, 9), "Skipped", None, 200),
         (Answer("failed", Reason.STORE_DELAYED), "RefreshFailed", None, 202),
     ],
     ids=lambda value: f"{value.word} {value.reason}" if isinstance(value, Answer) else None,
@@ -221,6 +225,27 @@ def test_a_hint_is_a_line_for_each_connection(deployed: Deployed) -> None:
 def test_work_about_nobody_is_no_line(deployed: Deployed) -> None:
     assert failures(deployed.refresh(batch(message(HINT)))) == []
     assert deployed.lines == []
+
+
+def test_what_has_ended_is_told_before_the_slowest_has(deployed: Deployed) -> None:
+    """Were Lambda to end us in the middle, what is done would still be known, and ring."""
+    slow, told = crowd(deployed, 2), Event()
+
+    def emit(line: Line) -> None:
+        if line.request_id == "message-1":
+            told.set()
+
+    def work(item: Work) -> Answer:
+        if item == slow[0]:
+            assert told.wait(10)
+        return Answer("refreshed")
+
+    watched = Deployed(deployed.world, emit=emit)
+    watched.refresh(batch(*map(message, slow)), doing(watched, work))
+    assert [(line.request_id, line.outcome) for line in watched.lines] == [
+        ("message-1", "refreshed"),
+        ("message-0", "refreshed"),
+    ]
 
 
 def test_the_messages_of_a_batch_are_worked_on_side_by_side(deployed: Deployed) -> None:
@@ -276,7 +301,44 @@ def test_what_cannot_be_recovered_now_comes_again(deployed: Deployed) -> None:
     body = unstored(deployed)
     deployed.world.leases.broken["recover"] = DOWN
     assert failures(deployed.refresh(batch(body, "{}", arn=RECOVERY_ARN))) == ["message-0", "message-1"]
-    assert [line.reason for line in deployed.lines] == ["storage_unavailable", "message_malformed"]
+    assert [line.reason for line in deployed.in_order()] == ["storage_unavailable", "message_malformed"]
+
+
+def test_what_must_be_stored_comes_again_within_seconds(deployed: Deployed) -> None:
+    """Before the token is used once more, that is, and not when the queue's own time has passed."""
+    body = unstored(deployed)
+    deployed.world.leases.broken["recover"] = DOWN
+    deployed.refresh(batch(body, "{}", arn=RECOVERY_ARN))
+    assert sorted(deployed.world.recovery.again) == [("receipt-0", 15), ("receipt-1", 15)]
+    deployed.world.recovery.again.clear()
+    deployed.world.leases.broken["recover"] = OSError("a defect")
+    assert failures(deployed.refresh(batch(body, arn=RECOVERY_ARN))) == ["message-0"]
+    assert deployed.world.recovery.again == [("receipt-0", 15)]
+
+
+def test_what_was_stored_or_never_can_be_does_not_hurry(deployed: Deployed) -> None:
+    def lost(_body: str) -> list[tuple[Key, Answer]]:
+        raise Failure(Reason.TOKEN_LOST)
+
+    assert failures(deployed.refresh(batch(unstored(deployed), arn=RECOVERY_ARN))) == []
+    sent = batch("{}", arn=RECOVERY_ARN)
+    assert failures(deployed.refresh(sent, deployed.doors()._replace(recover=lost))) == []
+    assert "again_soon" not in deployed.world.journal
+
+
+@pytest.mark.parametrize("error", [DOWN, ValueError("a defect")])
+def test_messages_of_the_refresh_queue_come_again_in_their_own_time(
+    deployed: Deployed, error: Exception
+) -> None:
+    deployed.world.endings.broken["holders"] = error
+    assert failures(deployed.refresh(batch(message(HINT), "{}"))) == ["message-0", "message-1"]
+    assert "again_soon" not in deployed.world.journal
+
+
+def test_a_message_that_cannot_be_hurried_comes_again_all_the_same(deployed: Deployed) -> None:
+    deployed.world.recovery.broken["again_soon"] = DOWN
+    assert failures(deployed.refresh(batch("{}", "{}", arn=RECOVERY_ARN))) == ["message-0", "message-1"]
+    assert [line.reason for line in deployed.lines] == ["message_malformed"] * 2
 
 
 def test_each_queue_takes_its_own_messages_only(deployed: Deployed) -> None:
@@ -335,15 +397,15 @@ def test_an_order_that_ends_a_connection_says_why(deployed: Deployed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "reason", "alarm"),
     [
-        (DOWN, "storage_unavailable"),
-        (Failure(Reason.TOKEN_LOST), "token_lost"),
-        (OSError("canary"), "internal"),
+        (DOWN, "storage_unavailable", None),
+        (Failure(Reason.TOKEN_LOST), "token_lost", "TokenLost"),
+        (OSError("canary"), "internal", "Defect"),
     ],
 )
 def test_an_order_that_cannot_be_done_is_answered_all_the_same(
-    deployed: Deployed, error: Exception, reason: str
+    deployed: Deployed, error: Exception, reason: str, alarm: str | None
 ) -> None:
     def keep(order: Order, left: Callable[[], float]) -> Answer:
         raise error
@@ -351,7 +413,7 @@ def test_an_order_that_cannot_be_done_is_answered_all_the_same(
     answered = deployed.refresh(asked(DUE), deployed.doors()._replace(keep=keep))
     assert answered == {"schema": 1, "word": "failed", "reason": reason, "until": 0}
     (line,) = deployed.lines
-    assert (line.outcome, line.reason, line.merchant_id) == ("failed", reason, "m-1")
+    assert (line.outcome, line.reason, line.merchant_id, line.alarm) == ("failed", reason, "m-1", alarm)
     assert "canary" not in f"{answered}{line}"
 
 
@@ -376,7 +438,7 @@ def test_any_event_is_answered(event: object) -> None:
     deployed = Deployed()
     answered = deployed.refresh(event)
     if "batchItemFailures" in answered and isinstance(event, dict):
-        assert failures(answered) == [record["messageId"] for record in event["Records"]]
+        assert failures(answered) == sorted(record["messageId"] for record in event["Records"])
     else:
         assert answered["word"] == "failed"
 

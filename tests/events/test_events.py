@@ -193,7 +193,9 @@ def test_what_comes_to_refresh_does_no_harm_where_nothing_is_connected(
     installation = Installation(compiled, now)
     answered = installation.deployed.refresh(event(name))
     assert answered.get("batchItemFailures", []) == []
-    assert [(line.outcome, line.reason, line.provider) for line in installation.lines] == NO_REQUEST[name]
+    # The records of a batch are told as they end, in any order.
+    told = [(line.outcome, line.reason, line.provider) for line in installation.lines]
+    assert sorted(told, key=str) == sorted(NO_REQUEST[name], key=str)
     assert not installation.world.keeper.refreshes
     assert not installation.world.keeper.probes
     assert not installation.world.queue.messages
@@ -237,7 +239,7 @@ def test_a_due_connection_is_refreshed(name: str, compiled: Path) -> None:
     installation = Installation(compiled, MADE_AT + 5)
     installation.world.stands(PROFILE, generation=1, version=1, issued_at=MADE_AT - 3_600, due_at=MADE_AT)
     installation.deployed.refresh(event(name))
-    assert installation.lines[0].outcome == "refreshed"
+    assert "refreshed" in [line.outcome for line in installation.lines]
     assert installation.world.row(PROFILE).version == 2
 
 

@@ -35,6 +35,7 @@ class Upkeep:
     unauthorized_count: int = 0
     unauthorized_at: int | None = None
     probed_at: int | None = None
+    hinted_until: int | None = None
     uninstalled_at: int | None = None
 
     def release(self) -> None:
@@ -135,6 +136,7 @@ class FakeConnections(Fallible):
             unauthorized_count=old.unauthorized_count,
             unauthorized_at=old.unauthorized_at,
             probed_at=old.probed_at,
+            hinted_until=old.hinted_until,
         )
 
     def buried(self, new: NewConnection) -> bool:

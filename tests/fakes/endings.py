@@ -2,7 +2,7 @@
 
 from mooring.core.connection import ReadableConnection, Status
 from mooring.core.errors import Reason
-from mooring.core.upkeep import REPORT_SECONDS, Key, Seen
+from mooring.core.upkeep import REPORT_SECONDS, REPORTS_SECONDS, Key, Seen
 from tests.fakes.connections import FakeConnections
 from tests.fakes.faults import Fallible
 
@@ -43,16 +43,29 @@ class FakeEndings(Fallible):
                 rest = self.connections.rest(key)
                 rest.due_at = due_at if rest.due_at is None else min(due_at, rest.due_at)
 
+    def postpone(self, key: Key, until: int, now: int) -> bool:
+        """Let a hint wait, unless one waits already."""
+        self.called("postpone")
+        with self.connections.lock:
+            rest = self.connections.rest(key)
+            waits = rest.hinted_until is not None and rest.hinted_until > now
+            if waits or not self.connections.is_as(key, None):
+                return False
+            rest.hinted_until = until
+            return True
+
     def report(self, key: Key, seen: Seen, now: int) -> int | None:
         """Count a 401."""
         self.called("report")
         with self.connections.lock:
             rest = self.connections.rest(key)
-            recent = rest.unauthorized_at is not None and rest.unauthorized_at > now - REPORT_SECONDS
+            before = rest.unauthorized_at
+            recent = before is not None and before > now - REPORT_SECONDS
             if recent or not self.connections.is_as(key, seen):
                 return None
+            in_a_row = before is not None and before > now - REPORTS_SECONDS
             rest.unauthorized_at = now
-            rest.unauthorized_count += 1
+            rest.unauthorized_count = rest.unauthorized_count + 1 if in_a_row else 1
             return rest.unauthorized_count
 
     def alive(self, key: Key, seen: Seen) -> None:

@@ -40,11 +40,15 @@ class FakeLeases(Fallible):
             if row is None:
                 return Refused(Hindrance.NOT_FOUND)
             rest = self.connections.rest(order.key)
-            if rest.lease_owner != attempt_id:
+            if rest.lease_owner == attempt_id:
+                unheard = len(rest.attempts) > 1  # as it was before is not known to who asks again
+            else:
                 hindered = self._hindered(order, row, rest, now, rotates)
                 if hindered is not None:
                     return Refused(hindered[0], row.connection, hindered[1])
-                rest.attempts = (*(rest.attempts if rotates else ()), attempt_id)
+                earlier = rest.attempts if rotates else ()
+                unheard = bool(earlier) and rest.attempt_at is not None
+                rest.attempts = (*earlier, attempt_id)
                 rest.attempt_at = now
                 rest.lease_owner, rest.lease_until = attempt_id, now + LEASE_SECONDS
             return Leased(
@@ -56,6 +60,7 @@ class FakeLeases(Fallible):
                 rest.attempts,
                 rest.failures,
                 rest.refresh_expires_at,
+                unheard,
             )
 
     def store(self, refreshed: Refreshed, now: int) -> Storing:
@@ -96,7 +101,7 @@ class FakeLeases(Fallible):
             noted = leased.attempts if setback.in_doubt else leased.attempts[:-1]
             rest.release()
             rest.attempts = noted[-KEPT_ATTEMPTS:]
-            rest.attempt_at = rest.attempt_at if setback.in_doubt else None
+            rest.attempt_at = rest.attempt_at if setback.in_doubt and setback.wait else None
             rest.retry_at = rest.due_at = setback.retry_at
             rest.failures += 1
             rest.failing_since = now if rest.failing_since is None else rest.failing_since

@@ -7,12 +7,13 @@ from tests.fakes.faults import Fallible
 
 
 class FakeRecoveryQueue(Fallible):
-    """The recovery queue's two ports. `messages` and `refreshed` are open to tests."""
+    """The recovery queue. `messages`, `refreshed` and `again` (receipt handle, seconds) are open to tests."""
 
     def __init__(self, journal: list[str] | None = None) -> None:
         super().__init__(journal)
         self.messages: list[tuple[NewConnection, Link, str]] = []
         self.refreshed: list[Refreshed] = []
+        self.again: list[tuple[str, int]] = []
 
     def put(self, new: NewConnection, link: Link, state_hash: str) -> None:
         """Queue a finished exchange."""
@@ -23,3 +24,8 @@ class FakeRecoveryQueue(Fallible):
         """Queue a refreshed token set."""
         self.called("put_refreshed")
         self.refreshed.append(refreshed)
+
+    def again_soon(self, receipt_handle: str, seconds: int = 15) -> None:
+        """Let a message come again before its time."""
+        self.called("again_soon")
+        self.again.append((receipt_handle, seconds))

@@ -8,7 +8,7 @@ from mooring.core.connection import Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.provider import Probe
 from mooring.core.upkeep import CONFIRM_SECONDS, PROBE_SECONDS, Answer, Cause, Confirm, Delayed, Order
-from mooring.flows.probe import NEVER_SECONDS, confirm
+from mooring.flows.probe import NEVER_SECONDS, SECOND_LOOK_SECONDS, confirm
 from tests.core.signing import NOW
 from tests.fakes.token_keeper import ProbeCall
 from tests.flows.upkeep_world import DOWN, KEY, SEEN, SILENT, UpkeepWorld
@@ -56,15 +56,40 @@ def test_two_401s_end_it(upkeep: UpkeepWorld) -> None:
     assert (len(upkeep.keeper.probes), upkeep.queue.messages) == (2, [])
 
 
-@pytest.mark.parametrize("second", [Probe.LIVE, Probe.UNKNOWN])
-def test_anything_but_a_second_401_discards_the_first(upkeep: UpkeepWorld, second: Probe) -> None:
+def test_a_living_token_at_the_second_probe_discards_the_first(upkeep: UpkeepWorld) -> None:
     stands(upkeep, unauthorized_count=2, unauthorized_at=NOW - 100)
-    upkeep.keeper.said = [Probe.REFUSED, second]
+    upkeep.keeper.said = [Probe.REFUSED, Probe.LIVE]
     upkeep.keep(DUE)
     assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
     assert upkeep.row(PROBED_KEY).status is Status.ACTIVE
     assert upkeep.queue.messages == []
-    assert upkeep.rest(PROBED_KEY).unauthorized_count == (0 if second is Probe.LIVE else 2)
+    assert upkeep.rest(PROBED_KEY).unauthorized_count == 0
+
+
+@pytest.mark.parametrize("verdict", [Probe.REFUSED, Probe.LIVE])
+def test_a_second_probe_that_could_not_tell_is_asked_again(upkeep: UpkeepWorld, verdict: Probe) -> None:
+    stands(upkeep, unauthorized_count=2, unauthorized_at=NOW - 100)
+    upkeep.keeper.said = [Probe.REFUSED, Probe.UNKNOWN, Probe.UNKNOWN, verdict]
+    upkeep.keep(DUE)
+    for _ in range(2):
+        assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
+        assert upkeep.queue.messages == [Delayed(SECOND, SECOND_LOOK_SECONDS)]
+        assert upkeep.rest(PROBED_KEY).unauthorized_count == 2
+    upkeep.deliver()
+    ended = verdict is Probe.REFUSED
+    assert upkeep.row(PROBED_KEY).status is (Status.NEEDS_RECONNECT if ended else Status.ACTIVE)
+    assert upkeep.queue.messages == []
+
+
+def test_who_cannot_tell_for_ten_minutes_is_not_asked_any_more(upkeep: UpkeepWorld) -> None:
+    stands(upkeep)
+    upkeep.keeper.said = lambda _: Probe.REFUSED if upkeep.clock() == NOW else Probe.UNKNOWN
+    upkeep.keep(DUE)
+    while upkeep.queue.messages:
+        assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
+    assert PROBE_SECONDS <= upkeep.clock() - NOW < PROBE_SECONDS + SECOND_LOOK_SECONDS
+    assert len(upkeep.keeper.probes) == 12
+    assert upkeep.row(PROBED_KEY).status is Status.ACTIVE
 
 
 def test_a_fault_of_the_provider_is_no_verdict(upkeep: UpkeepWorld) -> None:

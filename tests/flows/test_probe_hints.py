@@ -19,15 +19,18 @@ from mooring.core.upkeep import (
     Hint,
     Order,
     Seen,
+    Work,
 )
+from mooring.flows.probe import SECOND_LOOK_SECONDS, SECOND_PAUSE_SECONDS
 from mooring.flows.probe import hinted as ask
 from tests.core.signing import NOW
-from tests.flows.upkeep_world import BOTH, DOWN, KEY, LOST, PROBED, SEEN, UpkeepWorld, provider_of
+from tests.flows.upkeep_world import DOWN, KEY, LOST, PROBED, SEEN, UpkeepWorld, provider_of
 from tests.flows.world import refusal
 
 PROBED_KEY = KEY._replace(provider="probed")
 REFUSED = Answer("probed", Reason.TOKEN_REFUSED)
 SECOND = Confirm(PROBED_KEY, SEEN, NOW, uninstall=True)
+HINT, AGAIN = Hint("probed", "shop-9"), Hint("probed", "shop-9", again=True)
 
 
 def stands(upkeep: UpkeepWorld, **changes: Any) -> None:
@@ -50,7 +53,18 @@ def test_a_hint_that_the_provider_confirms_twice_uninstalls(upkeep: UpkeepWorld)
     assert upkeep.connections.tombstones == {}
 
 
-@pytest.mark.parametrize("said", [[Probe.LIVE], [Probe.UNKNOWN], [Probe.REFUSED, Probe.LIVE]])
+@pytest.mark.parametrize(
+    "said",
+    [
+        [Probe.LIVE, Probe.LIVE],
+        [Probe.LIVE, Probe.UNKNOWN],
+        [Probe.UNKNOWN, Probe.LIVE],
+        [Probe.UNKNOWN, Probe.UNKNOWN],
+        [Probe.LIVE, Probe.REFUSED, Probe.LIVE],
+        [Probe.REFUSED, Probe.LIVE],
+        [Probe.REFUSED, Probe.UNKNOWN, Probe.LIVE],
+    ],
+)
 def test_a_forged_hint_changes_nothing(upkeep: UpkeepWorld, said: list[Probe]) -> None:
     stands(upkeep)
     before = upkeep.row(PROBED_KEY)
@@ -69,14 +83,16 @@ def test_every_merchant_of_the_account_is_asked_for_on_its_own(upkeep: UpkeepWor
     upkeep.stands(other, refresh=None, access="canary-access-of-m-2")
     upkeep.stands(stranger, refresh=None)
     upkeep.keeper.said = lambda call: Probe.REFUSED if "m-2" in call.access_token else Probe.LIVE
-    assert upkeep.work(Hint("probed", "shop-9")) == [(PROBED_KEY, Answer("probed")), (other, REFUSED)]
+    assert upkeep.work(HINT) == [(PROBED_KEY, Answer("probed")), (other, REFUSED)]
+    assert upkeep.queue.take() == AGAIN
     assert upkeep.deliver() == [(other, Answer("uninstalled"))]
+    assert upkeep.work(AGAIN) == [(PROBED_KEY, Answer("probed")), (other, Answer("skipped"))]
     assert upkeep.row(PROBED_KEY).status is Status.ACTIVE
     assert upkeep.rest(stranger).probed_at is None
 
 
 def test_a_hint_about_nobody(upkeep: UpkeepWorld) -> None:
-    assert upkeep.work(Hint("probed", "shop-9")) == []
+    assert upkeep.work(HINT) == []
     assert upkeep.keeper.probes == []
 
 
@@ -85,12 +101,16 @@ def test_an_account_that_was_never_verified_is_not_found(upkeep: UpkeepWorld) ->
     assert hinted(upkeep) == []
 
 
-def test_many_hints_make_one_round(upkeep: UpkeepWorld) -> None:
+def test_many_hints_make_one_round_and_one_of_them_waits_for_the_next(upkeep: UpkeepWorld) -> None:
     stands(upkeep)
+    said = []
     for _ in range(5):
-        hinted(upkeep)
+        said += hinted(upkeep)
         upkeep.clock.advance(10)
+    assert said == [Answer("probed"), Answer("waiting"), *[Answer("skipped")] * 3]
     assert len(upkeep.keeper.probes) == 1
+    assert upkeep.queue.messages == [Delayed(AGAIN, SECOND_LOOK_SECONDS), Delayed(AGAIN, PROBE_SECONDS)]
+    assert upkeep.rest(PROBED_KEY).hinted_until == NOW + 10 + PROBE_SECONDS
 
 
 @pytest.mark.parametrize("provider", ["probed", "both"])
@@ -106,40 +126,96 @@ def test_five_hints_in_parallel_make_one_round(upkeep: UpkeepWorld, provider: st
 
     with ThreadPoolExecutor(5) as pool:
         words = sorted(pool.map(one, range(5)))
-    assert words == [{"probed": "probed", "both": "refreshed"}[provider], *["skipped"] * 4]
+    assert words == [{"probed": "probed", "both": "refreshed"}[provider], *["skipped"] * 3, "waiting"]
     assert len(upkeep.keeper.probes) + len(upkeep.keeper.refreshes) == 1
+
+
+def test_a_notice_that_comes_before_its_token_dies_is_looked_into_again(upkeep: UpkeepWorld) -> None:
+    stands(upkeep)
+    upkeep.keeper.said = [Probe.LIVE, Probe.REFUSED, Probe.REFUSED]
+    assert hinted(upkeep) == [Answer("probed")]
+    assert upkeep.queue.messages == [Delayed(AGAIN, SECOND_LOOK_SECONDS)]
+    assert upkeep.deliver() == [(PROBED_KEY, REFUSED)]
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("uninstalled"))]
+    assert upkeep.clock() - NOW == SECOND_LOOK_SECONDS + CONFIRM_SECONDS + 1
+
+
+def test_there_is_no_third_look(upkeep: UpkeepWorld) -> None:
+    stands(upkeep)
+    upkeep.keeper.said = Probe.UNKNOWN
+    hinted(upkeep)
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
+    assert (len(upkeep.keeper.probes), upkeep.queue.messages) == (2, [])
+
+
+@pytest.mark.parametrize(("late", "word"), [(SECOND_PAUSE_SECONDS - 1, "skipped"), (30, "probed")])
+def test_second_looks_are_half_a_minute_apart(upkeep: UpkeepWorld, late: int, word: str) -> None:
+    stands(upkeep, probed_at=NOW - late)
+    assert upkeep.work(AGAIN) == [(PROBED_KEY, Answer(word))]
+    assert upkeep.queue.messages == []
+    assert upkeep.rest(PROBED_KEY).hinted_until is None
 
 
 def test_a_false_hint_cannot_hide_a_true_one(upkeep: UpkeepWorld) -> None:
     stands(upkeep)
     assert hinted(upkeep) == [Answer("probed")]
-    upkeep.clock.advance(60)
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
     upkeep.keeper.said = Probe.REFUSED  # now the merchant really removes us
-    assert hinted(upkeep) == [Answer("skipped")]
-    assert upkeep.rest(PROBED_KEY).due_at == NOW + 60 + PROBE_SECONDS
-    upkeep.clock.advance(PROBE_SECONDS - 30)
-    assert upkeep.sweep(PROBED).enqueued == 1
+    assert hinted(upkeep) == [Answer("waiting")]
     assert upkeep.deliver() == [(PROBED_KEY, REFUSED)]
-    assert upkeep.deliver() == [(PROBED_KEY, Answer("failed", Reason.TOKEN_REFUSED))]
-    assert upkeep.row(PROBED_KEY).status is Status.NEEDS_RECONNECT
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("uninstalled"))]
+    assert upkeep.clock() - NOW == SECOND_LOOK_SECONDS + PROBE_SECONDS + CONFIRM_SECONDS + 1
 
 
-def test_false_hints_cannot_put_off_what_is_due(upkeep: UpkeepWorld) -> None:
+def test_false_hints_do_not_touch_the_schedule(upkeep: UpkeepWorld) -> None:
     stands(upkeep)
     hinted(upkeep)
-    upkeep.clock.advance(60)
-    hinted(upkeep)
-    first = upkeep.rest(PROBED_KEY).due_at
+    due_at = upkeep.rest(PROBED_KEY).due_at
     for _ in range(5):
         upkeep.clock.advance(60)
         hinted(upkeep)
-    assert upkeep.rest(PROBED_KEY).due_at == first == NOW + 60 + PROBE_SECONDS
+    assert upkeep.rest(PROBED_KEY).due_at == due_at == NOW + 6 * 3_600
 
 
-def test_a_hint_about_what_has_ended_reminds_nobody(upkeep: UpkeepWorld) -> None:
+def test_a_hint_that_waited_leaves_the_next_one_its_turn(upkeep: UpkeepWorld) -> None:
+    stands(upkeep, probed_at=NOW)
+    assert hinted(upkeep) == [Answer("waiting")]
+    upkeep.clock.advance(PROBE_SECONDS - 1)
+    assert hinted(upkeep) == [Answer("skipped")]
+    upkeep.rest(PROBED_KEY).probed_at = NOW + PROBE_SECONDS
+    upkeep.clock.advance(1)
+    assert hinted(upkeep) == [Answer("waiting")]
+    assert upkeep.queue.messages == [Delayed(AGAIN, PROBE_SECONDS)] * 2
+
+
+def test_a_wait_that_cannot_be_noted_makes_the_hint_come_again(upkeep: UpkeepWorld) -> None:
+    stands(upkeep, probed_at=NOW)
+    upkeep.endings.broken["postpone"] = DOWN
+    assert refusal(lambda: hinted(upkeep)).reason is Reason.STORAGE_UNAVAILABLE
+    upkeep.endings.broken.clear()
+    assert hinted(upkeep) == [Answer("waiting")]
+
+
+def test_what_cannot_be_queued_for_the_end_of_the_pause_is_left_to_the_schedule(upkeep: UpkeepWorld) -> None:
+    """The message comes again, and finds that one waits already."""
+    stands(upkeep, probed_at=NOW, due_at=NOW + 20_000)
+    upkeep.queue.broken["put"] = DOWN
+    assert refusal(lambda: hinted(upkeep)).reason is Reason.STORAGE_UNAVAILABLE
+    upkeep.queue.broken.clear()
+    assert hinted(upkeep) == [Answer("skipped")]
+    assert upkeep.rest(PROBED_KEY).due_at == NOW + PROBE_SECONDS
+    upkeep.keeper.said = Probe.REFUSED
+    upkeep.clock.advance(PROBE_SECONDS)
+    assert upkeep.sweep(PROBED).enqueued == 1
+    assert upkeep.deliver() == [(PROBED_KEY, REFUSED)]
+
+
+@pytest.mark.parametrize("hint", [HINT, AGAIN])
+def test_a_hint_about_what_has_ended_waits_for_nothing(upkeep: UpkeepWorld, hint: Hint) -> None:
     stands(upkeep, status=Status.DISCONNECTED, due_at=None)
-    assert hinted(upkeep)[0].word == "skipped"
-    assert upkeep.rest(PROBED_KEY).due_at is None
+    before = upkeep.snapshot(PROBED_KEY)
+    assert upkeep.work(hint) == [(PROBED_KEY, Answer("skipped"))]
+    assert (upkeep.snapshot(PROBED_KEY), upkeep.queue.messages) == (before, [])
 
 
 def test_where_there_is_a_refresh_token_a_refresh_is_the_question(upkeep: UpkeepWorld) -> None:
@@ -157,16 +233,22 @@ def test_a_refresh_that_succeeds_refutes_the_hint(upkeep: UpkeepWorld) -> None:
     assert upkeep.keeper.probes == []
 
 
-def test_forged_hints_cannot_make_us_refresh_again_and_again(upkeep: UpkeepWorld) -> None:
-    key = upkeep.stands(KEY._replace(provider="both"), due_at=NOW + 900)
-    acting = provider_of(upkeep)
-    for _ in range(10):
-        hinted(upkeep, "both")
-        upkeep.clock.advance(59)
-    assert (acting.calls, upkeep.row(key).version) == (1, 6)
-    upkeep.clock.advance(10)
-    hinted(upkeep, "both")
-    assert acting.calls == 2
+@pytest.mark.parametrize("provider", ["both", "probed"])
+def test_a_flood_of_forged_hints_makes_us_ask_a_few_times_an_hour(upkeep: UpkeepWorld, provider: str) -> None:
+    key = KEY._replace(provider=provider)
+    upkeep.stands(key, due_at=NOW + 900, **({} if provider == "both" else {"refresh": None}))
+    waiting: list[tuple[float, Work]] = []
+    for second in range(0, 3_600, 5):
+        upkeep.clock.now = NOW + second
+        hinted(upkeep, provider)
+        for work in [work for at, work in waiting if at <= upkeep.clock()]:
+            upkeep.work(work)
+        waiting = [(at, work) for at, work in waiting if at > upkeep.clock()]
+        waiting += [(upkeep.clock() + each.delay, each.work) for each in upkeep.queue.messages]
+        assert len(waiting) <= 2
+        upkeep.queue.messages.clear()
+    assert 6 <= len(upkeep.keeper.refreshes) + len(upkeep.keeper.probes) <= 3 * 6
+    assert upkeep.row(key).status is Status.ACTIVE
 
 
 def test_a_false_hint_cannot_hide_a_true_one_from_a_refresh(upkeep: UpkeepWorld) -> None:
@@ -175,9 +257,7 @@ def test_a_false_hint_cannot_hide_a_true_one_from_a_refresh(upkeep: UpkeepWorld)
     assert hinted(upkeep, "both") == [Answer("refreshed")]
     acting.end()
     upkeep.clock.advance(60)
-    assert hinted(upkeep, "both") == [Answer("skipped")]
-    upkeep.clock.advance(PROBE_SECONDS)
-    assert upkeep.sweep(BOTH).enqueued == 1
+    assert hinted(upkeep, "both") == [Answer("waiting")]
     assert upkeep.deliver() == [(key, Answer("failed", Reason.GRANT_REFUSED))]
     assert upkeep.row(key).status is Status.NEEDS_RECONNECT
 
@@ -186,10 +266,34 @@ def test_a_hint_leaves_the_schedule_of_refreshes_alone(upkeep: UpkeepWorld) -> N
     key = upkeep.stands(KEY._replace(provider="both"), due_at=NOW + 900)
     upkeep.leases.broken["lease"] = DOWN
     assert refusal(lambda: hinted(upkeep, "both")).reason is Reason.STORAGE_UNAVAILABLE
-    assert upkeep.rest(key).due_at == NOW + 900
     upkeep.leases.broken.clear()
-    assert hinted(upkeep, "both") == [Answer("skipped")]  # the message came again
-    assert upkeep.rest(key).due_at == NOW + PROBE_SECONDS
+    assert hinted(upkeep, "both") == [Answer("waiting")]  # the message came again
+    assert upkeep.rest(key).due_at == NOW + 900
+    assert upkeep.deliver() == [(key, Answer("refreshed"))]
+
+
+@pytest.mark.parametrize(
+    ("answer", "unclear"),
+    [
+        (Answer("busy", Reason.REFRESH_BUSY, NOW + 9), True),
+        (Answer("waiting", Reason.REFRESH_IN_DOUBT, NOW + 9), True),
+        (Answer("waiting", Reason.REFRESH_PUT_OFF, NOW + 9), True),
+        (Answer("refreshed"), False),
+        (Answer("fresh"), False),
+        (Answer("failed", Reason.GRANT_REFUSED), False),
+        (Answer("failed", Reason.PROVIDER_UNAVAILABLE, NOW + 9), False),
+    ],
+    ids=lambda value: f"{value.word} {value.reason}" if isinstance(value, Answer) else None,
+)
+@pytest.mark.parametrize("again", [False, True])
+def test_a_refresh_that_could_not_be_made_now_is_asked_for_once_more(
+    upkeep: UpkeepWorld, answer: Answer, unclear: bool, again: bool
+) -> None:
+    key = upkeep.stands(KEY._replace(provider="both"))
+    hint, ports = Hint("both", "shop-9", again), upkeep.work_ports().probe
+    assert upkeep.hear(lambda: ask(hint, ports, lambda _order: answer)) == [(key, answer)]
+    second = [Delayed(Hint("both", "shop-9", again=True), SECOND_LOOK_SECONDS)]
+    assert upkeep.queue.messages == (second if unclear and not again else [])
 
 
 def test_the_refresh_is_asked_about_the_generation_that_the_hint_found(upkeep: UpkeepWorld) -> None:
@@ -218,6 +322,7 @@ def test_without_a_probe_a_hint_finds_nothing_out(upkeep: UpkeepWorld) -> None:
     upkeep.stands(KEY._replace(provider="silent"), refresh=None)
     upkeep.keeper.said = Probe.UNKNOWN
     assert hinted(upkeep, "silent") == [Answer("probed")]
+    assert upkeep.deliver()[0][1] == Answer("probed")
     assert upkeep.queue.messages == []
 
 

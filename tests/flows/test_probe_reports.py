@@ -7,7 +7,7 @@ import pytest
 from mooring.core.connection import Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.provider import Probe
-from mooring.core.upkeep import REPORT_SECONDS, Answer, Cause, Key, Order, Seen
+from mooring.core.upkeep import REPORT_SECONDS, REPORTS_SECONDS, Answer, Cause, Key, Order, Seen
 from tests.core.signing import NOW
 from tests.fakes.token_keeper import ProbeCall
 from tests.flows.upkeep_world import DOWN, KEY, LIFETIME, LOST, SEEN, UpkeepWorld, provider_of
@@ -15,6 +15,8 @@ from tests.flows.world import refusal
 
 PROBED = KEY._replace(provider="probed")
 SILENT = KEY._replace(provider="silent")
+TWICE: dict[str, Any] = {"unauthorized_count": 2, "unauthorized_at": NOW - REPORT_SECONDS}
+"""Two reports were counted, the last one a minute ago."""
 DEAD = Answer("failed", Reason.TOKEN_REFUSED)
 
 
@@ -85,6 +87,27 @@ def test_a_flood_of_reports_counts_as_one_a_minute(upkeep: UpkeepWorld, key: Key
     assert upkeep.row(key).status is Status.ACTIVE
 
 
+@pytest.mark.parametrize("key", [PROBED, SILENT])
+@pytest.mark.parametrize(("ago", "counted"), [(REPORTS_SECONDS - 1, 3), (REPORTS_SECONDS, 1)])
+def test_only_reports_in_a_row_speak_of_a_dead_token(
+    upkeep: UpkeepWorld, key: Key, ago: int, counted: int
+) -> None:
+    stands(upkeep, key, unauthorized_count=2, unauthorized_at=NOW - ago)
+    upkeep.keeper.said = Probe.REFUSED
+    assert report(upkeep, key) == (DEAD if counted == 3 else Answer("reported"))
+    if counted == 1:
+        assert (upkeep.rest(key).unauthorized_count, upkeep.rest(key).unauthorized_at) == (1, NOW)
+        assert upkeep.row(key).status is Status.ACTIVE
+
+
+def test_one_report_an_hour_never_ends_anything(upkeep: UpkeepWorld) -> None:
+    stands(upkeep, SILENT)
+    for _ in range(10):
+        assert report(upkeep, SILENT) == Answer("reported")
+        upkeep.clock.advance(3_600)
+    assert upkeep.row(SILENT).status is Status.ACTIVE
+
+
 @pytest.mark.parametrize("seen", [Seen(1, 5), Seen(2, 4), Seen(3, 6), Seen(2, 6)])
 def test_what_is_said_of_another_version_is_ignored(upkeep: UpkeepWorld, seen: Seen) -> None:
     stands(upkeep)
@@ -102,14 +125,14 @@ def test_a_report_about_no_version_is_ignored(upkeep: UpkeepWorld) -> None:
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACTIVE])
 def test_what_is_not_active_is_not_reported(upkeep: UpkeepWorld, status: Status) -> None:
-    stands(upkeep, status=status, unauthorized_count=2)
+    stands(upkeep, status=status, **TWICE)
     before = upkeep.snapshot(PROBED)
     assert report(upkeep).word == "skipped"
     assert upkeep.snapshot(PROBED) == before
 
 
 def test_a_reconnect_while_the_third_report_is_looked_into_stands(upkeep: UpkeepWorld) -> None:
-    stands(upkeep, unauthorized_count=2)
+    stands(upkeep, **TWICE)
 
     def reconnects(_: ProbeCall) -> Probe:
         upkeep.reconnects(PROBED)
@@ -122,7 +145,7 @@ def test_a_reconnect_while_the_third_report_is_looked_into_stands(upkeep: Upkeep
 
 
 def test_a_row_that_changes_between_the_count_and_the_probe_is_not_asked_for(upkeep: UpkeepWorld) -> None:
-    stands(upkeep, unauthorized_count=2, access=None)
+    stands(upkeep, **TWICE, access=None)
     assert report(upkeep) == Answer("skipped")
     assert upkeep.keeper.probes == []
 
@@ -132,14 +155,14 @@ def test_a_row_that_changes_between_the_count_and_the_probe_is_not_asked_for(upk
     [Failure(Reason.SEALING_UNAVAILABLE), Failure(Reason.KEY_DENIED), Failure(Reason.TOKEN_UNREADABLE)],
 )
 def test_a_fault_of_ours_ends_nothing(upkeep: UpkeepWorld, failure: Failure) -> None:
-    stands(upkeep, unauthorized_count=2)
+    stands(upkeep, **TWICE)
     upkeep.sealer.broken["open"] = failure
     assert refusal(lambda: report(upkeep)).reason is failure.reason
     assert upkeep.row(PROBED).status is Status.ACTIVE
 
 
 def test_without_the_table_nothing_is_counted(upkeep: UpkeepWorld) -> None:
-    stands(upkeep, unauthorized_count=2)
+    stands(upkeep, **TWICE)
     upkeep.endings.broken["report"] = DOWN
     assert refusal(lambda: report(upkeep)).reason is Reason.STORAGE_UNAVAILABLE
     assert upkeep.keeper.probes == []

@@ -257,7 +257,7 @@ def test_without_the_table_no_lease_and_no_call(upkeep: UpkeepWorld) -> None:
     assert upkeep.journal == ["lease"]
 
 
-@pytest.mark.parametrize(("seconds", "enough"), [(20.9, False), (21.0, True)])
+@pytest.mark.parametrize(("seconds", "enough"), [(27.9, False), (28.0, True)])
 def test_it_does_not_begin_what_it_cannot_finish(upkeep: UpkeepWorld, seconds: float, enough: bool) -> None:
     upkeep.stands()
     upkeep.keeper.tokens = NEW

@@ -3,7 +3,7 @@
 import pytest
 
 from mooring.core.connection import Status
-from mooring.core.errors import Failure, Outcome, Reason
+from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.provider import Provider
 from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import Answer, Cause, Circuit, Order
@@ -214,19 +214,45 @@ def test_a_circuit_that_cannot_be_closed_costs_no_token(upkeep: UpkeepWorld) -> 
     assert upkeep.tokens()[1] == "refreshed-refresh-token"
 
 
-def test_what_is_no_trial_asks_nothing_of_circuits(upkeep: UpkeepWorld) -> None:
+def test_what_an_operator_asks_for_closes_the_circuit_when_it_succeeds(upkeep: UpkeepWorld) -> None:
     upkeep.stands()
-    upkeep.refresh()
+    upkeep.circuits.open("acme", Reason.PROVIDER_MISCONFIGURED, NOW - 60)
+    upkeep.keeper.tokens = [MISCONFIGURED, REFRESHED]
+    asked = Order(KEY, SEEN, Cause.ASKED)
+    assert upkeep.refresh(asked).reason is Reason.PROVIDER_MISCONFIGURED
+    assert "acme" in upkeep.circuits.circuits
+    assert upkeep.refresh(asked) == Answer("refreshed")
+    assert upkeep.circuits.circuits == {}
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.ASKED])
+def test_what_is_neither_a_trial_nor_asked_for_asks_nothing_of_circuits(
+    upkeep: UpkeepWorld, cause: Cause
+) -> None:
+    upkeep.stands()
+    assert upkeep.refresh(Order(KEY, SEEN, cause)) == Answer("refreshed")
     assert "close" not in upkeep.journal
 
 
 # It may work later.
 
 
+def test_a_refusal_that_nobody_knows_ends_nothing(upkeep: UpkeepWorld) -> None:
+    """A rotating provider refused it, so no token was issued; and it did not say that the grant is gone."""
+    upkeep.stands()
+    upkeep.keeper.tokens = TokenCallFailure(
+        Outcome.TRANSIENT, Reason.PROVIDER_ERROR, "HTTP 400, unknown error"
+    )
+    answer = upkeep.refresh()
+    assert answer == Answer("failed", Reason.PROVIDER_ERROR, NOW + 15, "HTTP 400, unknown error")
+    assert upkeep.row().last_error == "provider_error"
+    assert lives_on(upkeep)
+
+
 def test_a_transient_failure_only_costs_time(upkeep: UpkeepWorld) -> None:
     upkeep.stands()
     upkeep.keeper.tokens = TRANSIENT
-    assert upkeep.refresh() == Answer("failed", Reason.PROVIDER_UNAVAILABLE, NOW + 15, "HTTP 503")
+    assert upkeep.refresh() == Answer("failed", Reason.PROVIDER_UNAVAILABLE, NOW + 15, "HTTP 429")
     assert lives_on(upkeep)
     assert upkeep.row().last_error == "provider_unavailable"
 
@@ -282,6 +308,8 @@ def test_a_pause_that_cannot_be_noted_ends_with_the_lease(upkeep: UpkeepWorld) -
     upkeep.clock.advance(75)
     assert upkeep.refresh().word == "waiting"  # the attempt is noted, and nobody noted that it failed
     upkeep.clock.advance(1)
+    assert upkeep.refresh() == Answer("waiting", Reason.REFRESH_IN_DOUBT, NOW + 150)  # the look
+    upkeep.clock.advance(30)
     assert upkeep.refresh().word == "refreshed"
 
 
@@ -344,7 +372,7 @@ def test_what_was_answered_leaves_no_doubt_whatever_the_rotation(
 
 def test_time_that_ran_out_while_preparing_sends_nothing(upkeep: UpkeepWorld) -> None:
     upkeep.stands()
-    ends = iter((21.0, 16.9))
+    ends = iter((28.0, 23.9))
     answer = upkeep.hear(
         lambda: refresh(Order(KEY, SEEN, Cause.DUE), upkeep.work_ports().refresh, lambda: next(ends))
     )

@@ -9,6 +9,7 @@ from mooring.core.connection import Status
 from mooring.core.errors import ALARMS, Reason
 from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import DOUBT_SECONDS, LEASE_SECONDS, Answer, Cause, Order, Seen
+from mooring.flows.refresh import LOOK_SECONDS
 from tests.core.signing import NOW
 from tests.fakes.token_keeper import REFRESHED, RefreshCall
 from tests.flows.upkeep_world import DOWN, KEY, LIFETIME, SEEN, UpkeepWorld, provider_of
@@ -41,11 +42,11 @@ def test_no_grace_is_kept_for_a_token_that_stays(upkeep: UpkeepWorld) -> None:
     upkeep.keeper.tokens = [NEW._replace(refresh_token=None), NEW]
     upkeep.leases.broken["store"] = DOWN
     upkeep.refresh(Order(key, SEEN, Cause.DUE))
-    upkeep.clock.advance(DOUBT_SECONDS)
+    upkeep.doubt_passes(Order(key, SEEN, Cause.DUE))
     upkeep.refresh(Order(key, SEEN, Cause.DUE))
     kept, rotated = (each.fresh for each in upkeep.recovery.refreshed)
     assert (kept.refresh, kept.previous_until) == (None, None)
-    assert rotated.previous_until == NOW + DOUBT_SECONDS + 60
+    assert rotated.previous_until == NOW + DOUBT_SECONDS + LOOK_SECONDS + 60
 
 
 def test_until_it_is_recovered_nobody_else_uses_the_token(upkeep: UpkeepWorld) -> None:
@@ -124,7 +125,7 @@ def test_whoever_was_overtaken_by_newer_tokens_changes_nothing_and_rings(upkeep:
 
     def sleeps() -> None:
         acting.during = lambda: None
-        upkeep.clock.advance(DOUBT_SECONDS)
+        upkeep.doubt_passes()
         inner.append(upkeep.refresh())
 
     acting.during = sleeps
@@ -234,7 +235,7 @@ def test_a_late_message_does_not_undo_a_later_refresh(upkeep: UpkeepWorld) -> No
     upkeep.leases.broken["store"] = DOWN
     upkeep.refresh()
     upkeep.leases.broken.clear()
-    upkeep.clock.advance(DOUBT_SECONDS)
+    upkeep.doubt_passes()
     assert upkeep.refresh() == Answer("refreshed")
     assert upkeep.recover() == [(KEY, Answer("skipped"))]
     assert upkeep.tokens() == ("access-2", "refresh-2")

@@ -15,6 +15,7 @@ from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import DOUBT_SECONDS, LEASE_SECONDS, Answer, Cause, Order, Seen
 from tests.fakes.token_keeper import RefreshCall, RotatingProvider
 from tests.flows.upkeep_world import (
+    BROKEN,
     DOWN,
     KEY,
     MISCONFIGURED,
@@ -76,6 +77,7 @@ class Grants:
         self.all: dict[str, RotatingProvider] = {}
         self.refusals: dict[str, int] = {}
         self.cut: set[str] = set()
+        self.breaking = False
 
     def grant(self) -> str:
         """A new grant's refresh token."""
@@ -93,6 +95,8 @@ class Grants:
         except TokenCallFailure as failure:
             self.refusals[name] += failure.reason is Reason.GRANT_REFUSED
             raise
+        if self.breaking:  # issued, and the answer is an error of a server
+            raise BROKEN
         again = tokens.refresh_token and f"{name}:{tokens.refresh_token}"
         return tokens._replace(access_token=f"{name}:{tokens.access_token}", refresh_token=again)
 
@@ -122,9 +126,9 @@ class Anything(RuleBasedStateMachine):
     @rule(
         cause=st.sampled_from(Cause),
         during=st.sampled_from(
-            ["nothing"] * 3 + ["disconnect", "uninstall", "reconnect", "oversleep", "lose"]
+            ["nothing"] * 3 + ["disconnect", "uninstall", "reconnect", "oversleep", "lose", "break"]
         ),
-        failure=st.sampled_from([None, None, None, TRANSIENT, MISCONFIGURED]),
+        failure=st.sampled_from([None, None, None, BROKEN, TRANSIENT, MISCONFIGURED]),
         broken=st.sampled_from(["", "", "table", "table and queue"]),
     )
     def refresh(self, cause: Cause, during: str, failure: Failure | None, broken: str) -> None:
@@ -134,6 +138,8 @@ class Anything(RuleBasedStateMachine):
             acting.during = lambda: None
             if during == "lose":
                 acting.losing = 1
+            elif during == "break":
+                self.grants.breaking = True
             elif during != "nothing":
                 getattr(self, during)()
             if broken:
@@ -145,7 +151,7 @@ class Anything(RuleBasedStateMachine):
 
         acting.during = happens
         self.ask(cause, name)
-        acting.during, acting.losing = (lambda: None), 0
+        acting.during, acting.losing, self.grants.breaking = (lambda: None), 0, False
         self.world.leases.broken.clear()
         self.world.recovery.broken.clear()
 

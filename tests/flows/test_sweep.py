@@ -1,4 +1,4 @@
-"""The sweep: the oldest first, never more than the workers drain, nothing queued twice, nothing forgotten."""
+"""The sweep: fair shares, never more than the workers drain, nothing queued twice, nothing forgotten."""
 
 from collections.abc import Callable
 
@@ -74,15 +74,18 @@ def test_a_provider_that_is_not_enabled_is_not_swept(upkeep: UpkeepWorld) -> Non
     assert upkeep.sweep(EAGER).enqueued == 0
 
 
-def test_the_oldest_come_first_whatever_their_shard_and_provider(upkeep: UpkeepWorld) -> None:
-    rows = {
-        key: upkeep.rest(key) for key in [*stands(upkeep, 30), *stands(upkeep, 30, "never", first=NOW - 990)]
-    }
-    assert len({due_shard(*(key.provider, key.merchant_id, key.account_id)) for key in rows}) > 8
+def test_the_oldest_come_first_whatever_their_shard(upkeep: UpkeepWorld) -> None:
+    keys = stands(upkeep, 30)
+    assert len({due_shard(key.provider, key.merchant_id, key.account_id) for key in keys}) > 4
+    upkeep.sweep()
+    assert queued(upkeep) == keys
+
+
+def test_providers_take_turns_and_within_each_the_oldest_comes_first(upkeep: UpkeepWorld) -> None:
+    first, second = stands(upkeep, 30), stands(upkeep, 20, "never", first=NOW - 100)
     upkeep.sweep(EAGER, NEVER)
-    dues = [rows[key].due_at or 0 for key in queued(upkeep)]
-    assert len(dues) == 60
-    assert dues == sorted(dues)
+    turns = [key for both in zip(first, second, strict=False) for key in both]
+    assert queued(upkeep) == [*turns, *first[20:]]
 
 
 def test_the_lateness_of_each_provider_is_that_of_its_oldest(upkeep: UpkeepWorld) -> None:
@@ -153,19 +156,83 @@ def test_it_ends_before_its_time_does(upkeep: UpkeepWorld) -> None:
     assert queued(upkeep) == keys
 
 
+# Whose turn it is.
+
+
+def minute(upkeep: UpkeepWorld, drained: int, limit: int, dead: str = "") -> int:
+    """One sweep, and what the workers do until the next one: how many they refreshed.
+
+    The connections of a `dead` provider fail, and are due again at once.
+    """
+    upkeep.sweep(EAGER, NEVER, limit=limit)
+    done = 0
+    for key in queued(upkeep)[:drained]:
+        del upkeep.queue.messages[0]
+        alive = key.provider != dead
+        upkeep.rest(key).due_at = None if alive else int(upkeep.clock()) + 15
+        done += alive
+    upkeep.clock.advance(60)
+    return done
+
+
+def test_a_dead_provider_does_not_keep_the_others_waiting(upkeep: UpkeepWorld) -> None:
+    """Its calls end by their deadline, so the workers drain two thirds of what the limit supposes."""
+    stands(upkeep, 400, "never")
+    for _ in range(5):
+        minute(upkeep, 20, 60, dead="never")
+    for _ in range(3):
+        stands(upkeep, 20, first=int(upkeep.clock()))
+        done = [minute(upkeep, 20, 60, dead="never") for _ in range(3)]
+        assert sum(done) == 20, done
+
+
+def test_one_provider_has_its_share_under_way_and_no_more(upkeep: UpkeepWorld) -> None:
+    keys, others = stands(upkeep, 40), stands(upkeep, 3, "never")
+    assert upkeep.sweep(EAGER, NEVER, limit=20).enqueued == 13
+    assert [key for key in queued(upkeep) if key.provider == "acme"] == keys[:10]
+    assert {*others} < {*queued(upkeep)}
+    upkeep.clock.advance(60)
+    assert upkeep.sweep(EAGER, NEVER, limit=20).enqueued == 0
+    later = upkeep.stands(KEY._replace(provider="never"), due_at=NOW + 60)
+    assert upkeep.sweep(EAGER, NEVER, limit=20).enqueued == 1
+    assert queued(upkeep)[-1] == later
+
+
+@pytest.mark.parametrize("hints", [0, 1])
+@pytest.mark.parametrize("providers", [["acme"], ["acme", "never"]])
+def test_a_backlog_is_drained_as_fast_as_the_workers_can(
+    upkeep: UpkeepWorld, providers: list[str], hints: int
+) -> None:
+    """Even if something else waits in the queue, so that it is never empty."""
+    for name in providers:
+        stands(upkeep, 300 // len(providers), name)
+    upkeep.queue.backlog = hints
+    assert [minute(upkeep, 30, 60) for _ in range(11)] == [*[30] * 10, 0]
+
+
+def test_where_the_limit_is_smaller_than_the_number_of_providers_somebody_has_a_turn(
+    upkeep: UpkeepWorld,
+) -> None:
+    stands(upkeep, 2)
+    stands(upkeep, 2, "never")
+    assert upkeep.sweep(EAGER, NEVER, limit=1).enqueued == 1
+
+
 # What is on its way is not queued again, and what was lost is.
 
 
 def test_what_is_on_its_way_is_not_queued_again(upkeep: UpkeepWorld) -> None:
     keys = stands(upkeep, 5)
     upkeep.sweep()
-    for _ in range(3):
+    for _ in range(2):
         upkeep.clock.advance(60)
         assert upkeep.sweep().enqueued == 0
     assert queued(upkeep) == keys
+    upkeep.clock.advance(60)
+    assert upkeep.sweep().enqueued == 5  # the third firing after it takes them for lost
 
 
-def test_a_message_that_was_lost_is_queued_again_after_four_minutes(upkeep: UpkeepWorld) -> None:
+def test_a_message_that_was_lost_is_queued_again_after_two_and_a_half_minutes(upkeep: UpkeepWorld) -> None:
     keys = stands(upkeep, 2)
     upkeep.sweep()
     del upkeep.queue.messages[0]
@@ -264,6 +331,14 @@ def test_a_provider_whose_circuit_is_closed_is_swept_beside_it(upkeep: UpkeepWor
     trials = [work.key.provider for work in upkeep.queue.works if isinstance(work, Order) and work.trial]
     assert trials == ["acme"] * TRIALS
     assert [key for key in queued(upkeep) if key.provider == "never"] == others
+
+
+def test_a_provider_that_refuses_us_takes_no_share_of_the_others(upkeep: UpkeepWorld) -> None:
+    stands(upkeep, 40)
+    stands(upkeep, 40, "never")
+    opened(upkeep)
+    assert upkeep.sweep(EAGER, NEVER, limit=20).enqueued == 20
+    assert [key.provider for key in queued(upkeep)].count("acme") == TRIALS
 
 
 def test_an_open_circuit_of_a_provider_with_nothing_due(upkeep: UpkeepWorld) -> None:

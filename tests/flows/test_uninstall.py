@@ -12,6 +12,7 @@ from mooring.core.errors import Failure, Reason
 from mooring.core.provider import Provider
 from mooring.core.upkeep import Answer, Delayed, Hint, Key, Search
 from tests.core.signing import NOW
+from tests.fakes.token_keeper import REFRESHED
 from tests.flows.upkeep_world import (
     BOTH,
     DOWN,
@@ -24,13 +25,15 @@ from tests.flows.upkeep_world import (
     TIMELESS_PROBED,
     WEBHOOK_SECRET,
     UpkeepWorld,
+    provider_of,
 )
 from tests.flows.world import refusal
 
 SIGNED_KEY = KEY._replace(provider="signed")
 ACCOUNT = ("signed", "shop-9")
-ENDED = Answer("uninstalled")
-STALE = Answer("ignored")
+ENDED = Answer("uninstalled", notice_id="e-1")
+STALE = Answer("ignored", notice_id="e-1")
+ACCEPTED = Answer("accepted", notice_id="e-1")
 
 
 def stands(upkeep: UpkeepWorld, key: Key = SIGNED_KEY, **changes: Any) -> Key:
@@ -184,7 +187,7 @@ def test_what_had_ended_already_stays_as_it_ended(upkeep: UpkeepWorld, status: S
 
 
 def test_an_event_about_an_unknown_account_is_looked_into_again_a_minute_later(upkeep: UpkeepWorld) -> None:
-    assert upkeep.notify(SIGNED, at=NOW - 7) == Answer("accepted")
+    assert upkeep.notify(SIGNED, at=NOW - 7) == ACCEPTED
     assert upkeep.queue.messages == [Delayed(Search("signed", "shop-9", NOW - 7), 60)]
     assert upkeep.connections.tombstones == {ACCOUNT: NOW - 7}
     assert upkeep.deliver() == []
@@ -197,7 +200,7 @@ def test_an_event_before_the_connection_is_stored_ends_it_when_it_is_there(upkee
     refused = refusal(lambda: upkeep.connections.connect(*exchange))
     assert refused.reason is Reason.UNINSTALLED_MEANWHILE
     stands(upkeep)  # somebody stored it all the same
-    assert upkeep.deliver() == [(SIGNED_KEY, ENDED)]
+    assert upkeep.deliver() == [(SIGNED_KEY, Answer("uninstalled"))]
     assert upkeep.tokens(SIGNED_KEY) == (None, None)
 
 
@@ -277,7 +280,7 @@ def test_a_provider_that_sends_none_has_no_door(upkeep: UpkeepWorld, provider: P
 def test_a_hint_is_queued_and_changes_nothing(upkeep: UpkeepWorld, provider: Provider) -> None:
     key = stands(upkeep, KEY._replace(provider=provider.id))
     before = upkeep.snapshot(key)
-    assert upkeep.notify(provider) == Answer("accepted")
+    assert upkeep.notify(provider) == ACCEPTED
     assert upkeep.queue.messages == [Delayed(Hint(provider.id, "shop-9"))]
     assert (upkeep.snapshot(key), upkeep.connections.tombstones) == (before, {})
     assert upkeep.journal == ["put"]
@@ -285,7 +288,7 @@ def test_a_hint_is_queued_and_changes_nothing(upkeep: UpkeepWorld, provider: Pro
 
 def test_a_signature_or_a_time_makes_no_event_of_a_hint(upkeep: UpkeepWorld) -> None:
     stands(upkeep, KEY._replace(provider="probed"))
-    assert upkeep.notify(PROBED, {"x-signature": "0" * 64}, at=NOW - 1) == Answer("accepted")
+    assert upkeep.notify(PROBED, {"x-signature": "0" * 64}, at=NOW - 1) == ACCEPTED
     assert upkeep.connections.tombstones == {}
 
 
@@ -294,20 +297,42 @@ def test_a_hint_that_cannot_be_queued_makes_the_provider_come_again(upkeep: Upke
     assert refusal(lambda: upkeep.notify(PROBED)).reason is Reason.STORAGE_UNAVAILABLE
 
 
-def test_a_signature_without_a_time_is_a_hint_where_the_provider_can_be_asked(upkeep: UpkeepWorld) -> None:
-    key = stands(upkeep, KEY._replace(provider="timeless-probed"))
-    assert upkeep.notify(TIMELESS_PROBED) == Answer("accepted")
-    assert upkeep.queue.messages == [Delayed(Hint("timeless-probed", "shop-9"))]
+@pytest.mark.parametrize("provider", [TIMELESS, TIMELESS_PROBED])
+def test_a_signature_without_a_time_is_only_a_hint(upkeep: UpkeepWorld, provider: Provider) -> None:
+    """It can be sent again after a reinstall."""
+    key = stands(upkeep, KEY._replace(provider=provider.id))
+    before = upkeep.snapshot(key)
+    assert upkeep.notify(provider, at=NOW - 1_000) == ACCEPTED
+    assert upkeep.queue.messages == [Delayed(Hint(provider.id, "shop-9"))]
+    assert (upkeep.snapshot(key), upkeep.connections.tombstones) == (before, {})
+
+
+def test_a_signature_without_a_time_that_comes_again_after_a_reinstall_ends_nothing(
+    upkeep: UpkeepWorld,
+) -> None:
+    """There is no probe: the refresh is what is asked."""
+    key = stands(upkeep, KEY._replace(provider="timeless"))
+    acting = provider_of(upkeep)
+    acting.end()
+    upkeep.notify(TIMELESS)
+    assert upkeep.deliver() == [(key, Answer("failed", Reason.GRANT_REFUSED))]
+    upkeep.clock.advance(60)
+    upkeep.reconnects(key)
+    upkeep.keeper.tokens = REFRESHED
+    upkeep.notify(TIMELESS)
+    assert upkeep.deliver() == [(key, Answer("refreshed"))]
     assert upkeep.row(key).status is Status.ACTIVE
 
 
-def test_a_signature_without_a_time_counts_as_now_where_nothing_better_can_be_had(
-    upkeep: UpkeepWorld,
+@pytest.mark.parametrize(
+    ("named", "told"), [("e-2", "e-2"), (7, "7"), (None, None), ("a b", None), ("x" * 500, None), ({}, None)]
+)
+@pytest.mark.parametrize("provider", [SIGNED, TIMELESS, PROBED])
+def test_a_notice_is_told_by_its_own_id_if_that_can_be_one(
+    upkeep: UpkeepWorld, provider: Provider, named: object, told: str | None
 ) -> None:
-    key = stands(upkeep, KEY._replace(provider="timeless"))
-    assert upkeep.notify(TIMELESS, at=NOW - 1_000) == ENDED
-    assert upkeep.rest(key).uninstalled_at == NOW
-    assert upkeep.row(key).status is Status.UNINSTALLED
+    stands(upkeep, KEY._replace(provider=provider.id))
+    assert upkeep.notify(provider, id=named).notice_id == told
 
 
 @pytest.mark.parametrize("provider", [TIMELESS, TIMELESS_PROBED])

@@ -13,10 +13,10 @@ from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.link import Link
 from mooring.core.provider import Call, Provider, Uninstall
 from mooring.core.tokens import SealedTokens
-from mooring.core.upkeep import Answer, Cause, DueRow, Key, Order, Seen, Work
+from mooring.core.upkeep import DOUBT_SECONDS, Answer, Cause, DueRow, Key, Order, Seen, Work
 from mooring.flows.probe import ProbePorts
 from mooring.flows.recover import RecoverPorts, recover
-from mooring.flows.refresh import RefreshPorts, refresh
+from mooring.flows.refresh import LOOK_SECONDS, RefreshPorts, refresh
 from mooring.flows.sweep import SweepPorts, Swept, sweep
 from mooring.flows.uninstall import Delivery, UninstallPorts, uninstall
 from mooring.flows.work import WorkPorts, keep, work
@@ -203,6 +203,15 @@ class UpkeepWorld:
         asked = order or Order(KEY, SEEN, Cause.DUE)
         return self.hear(lambda: refresh(asked, self.work_ports().refresh, self.left(seconds)))
 
+    def doubt_passes(self, order: Order | None = None) -> None:
+        """After a lost answer: two minutes, the look that calls nobody, and half a minute."""
+        self.clock.advance(DOUBT_SECONDS)
+        calls = len(self.keeper.refreshes)
+        until = int(self.clock()) + LOOK_SECONDS
+        assert self.refresh(order) == Answer("waiting", Reason.REFRESH_IN_DOUBT, until)
+        assert len(self.keeper.refreshes) == calls
+        self.clock.advance(LOOK_SECONDS)
+
     def keep(self, order: Order) -> Answer:
         """Look after one connection."""
         return self.hear(lambda: keep(order, self.work_ports(), self.left()))
@@ -276,6 +285,8 @@ def failing(outcome: Outcome, reason: Reason = Reason.PROVIDER_UNAVAILABLE) -> T
 
 LOST = TokenCallFailure(Outcome.GRANT_LOST, Reason.GRANT_REFUSED)
 MISCONFIGURED = TokenCallFailure(Outcome.MISCONFIGURED, Reason.PROVIDER_MISCONFIGURED)
-TRANSIENT = TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, "HTTP 503")
+TRANSIENT = TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, "HTTP 429")
+BROKEN = TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, "HTTP 503", maybe_issued=True)
+"""An answer behind which a token may have been issued."""
 IN_DOUBT = TokenCallFailure(Outcome.IN_DOUBT, Reason.PROVIDER_TIMEOUT, "timeout")
 DOWN = Failure(Reason.STORAGE_UNAVAILABLE)

@@ -42,7 +42,7 @@ _IMMATERIAL = {
         "TransactItems",
     },
     "kms": {"CiphertextBlob"},
-    "sqs": {"Entries", "MessageBody"},
+    "sqs": {"Entries", "MessageBody", "ReceiptHandle"},
     "lambda": {"Payload"},
     "ssm": set[str](),
 }

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from local.simulators.yotpo import STORES
+from mooring.adapters.sqs import AGAIN_SECONDS
 from mooring.adapters.work_messages import message
 from mooring.core.upkeep import Key, Search
 from tests.e2e.running import FIFTH, PROVIDERS, RunningStack
@@ -22,6 +23,7 @@ from tests.e2e.visitor import Page
 
 UPDATE = "DynamoDB_20120810.UpdateItem"
 STORE = "DynamoDB_20120810.TransactWriteItems"
+HURRY = "AmazonSQS.ChangeMessageVisibility"
 #: A hint about a store asks after all who ever connected it; hardly anybody connects the last one.
 OUTLET = list(STORES)[-1]
 PROBED_TWICE_SECONDS = 60
@@ -141,18 +143,21 @@ class Scenario:
         assert up.version == 5
 
     def _put_off_and_store_later(self, up: Upkeep) -> None:
-        """The provider fails; then the table does while the provider answers."""
+        """The provider fails; then the table, once it has answered, and again at the first recovery."""
         simulator, before = self._stack.simulator(up.key.provider), up.version
         simulator.misbehave("http_503")
         assert not self._service.refresh(up.key).ok
         assert "retry_at" in up.row()
         up.pass_time(3_600)
-        with simulator.behaving(delay_before_seconds=1.5), ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(self._service.refresh, up.key)
-            wait_for(lambda: "lease_owner" in up.row(), "the lease")
-            with self._stack.failing(UPDATE, function="refresh", times=1):
-                assert asked.result().json()["reason"] == "store_delayed"
-        wait_for(lambda: up.version == before + 1, "the recovered refresh")
+        # The faults are for this connection: no message about another one may meet them.
+        with self._stack.paused("queues/refresh"), ThreadPoolExecutor(1) as pool:
+            with simulator.behaving(delay_before_seconds=1.5):
+                asked = pool.submit(self._service.refresh, up.key)
+                wait_for(lambda: "lease_owner" in up.row(), "the lease")
+                with self._stack.failing(UPDATE, function="refresh", times=2):
+                    assert asked.result().json()["reason"] == "store_delayed"
+                    wait_for(lambda: self._stack.calls("refresh")[HURRY], "the recovery that failed")
+            wait_for(lambda: up.version == before + 1, "the recovered refresh", 2 * AGAIN_SECONDS)
 
     def _lose(self, up: Upkeep) -> None:
         self._stack.simulator(up.key.provider).revoke(
@@ -164,8 +169,10 @@ class Scenario:
     def _open_and_close_a_circuit(self) -> None:
         """Our client secret is refused; a trial finds that it is taken again."""
         up, simulator = self._connected(FIFTH), self._stack.simulator(FIFTH)
-        simulator.misbehave("invalid_client")
-        assert not self._service.refresh(up.key).ok
+        # No message about another connection may meet the refusal.
+        with self._stack.paused("queues/refresh"):
+            simulator.misbehave("invalid_client")
+            assert not self._service.refresh(up.key).ok
         assert self._circuit_is_open()
         up.pass_time(3_600)
         up.fall_due()

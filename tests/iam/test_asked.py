@@ -193,6 +193,13 @@ def test_kms_without_a_context_has_no_such_keys() -> None:
             QUEUE,
         ),
         (
+            "sqs",
+            "ChangeMessageVisibility",
+            {"QueueUrl": "http://x/1/mooring-local-refresh", "VisibilityTimeout": 15},
+            "sqs:ChangeMessageVisibility",
+            QUEUE,
+        ),
+        (
             "ssm",
             "GetParameter",
             {"Name": "/mooring/local/p/client_secret", "WithDecryption": True},
@@ -213,6 +220,12 @@ def test_other_services(
 ) -> None:
     request = one(service, operation, **parameters)
     assert (request.action, request.resource) == (action, resource)
+
+
+def test_which_receipt_a_call_is_about_is_nothing_that_iam_decides_on() -> None:
+    queue = "http://x/1/mooring-local-refresh"
+    hurried = record("sqs", "ChangeMessageVisibility", ["ReceiptHandle"], QueueUrl=queue)
+    assert [ask.request.resource for ask in asks(hurried, GROUND)] == [QUEUE]
 
 
 @pytest.mark.parametrize(
@@ -236,6 +249,7 @@ def test_what_touches_something_encrypted_touches_its_key() -> None:
         Ask(Request(own, "dynamodb:GetItem", CONNECTIONS, {"dynamodb:Select": "COUNT"}), "x", 3),
         Ask(Request(own, "sqs:SendMessage", QUEUE), "x"),
         Ask(Request(own, "sqs:DeleteMessage", QUEUE), "x"),
+        Ask(Request(own, "sqs:ChangeMessageVisibility", QUEUE), "x"),
         Ask(Request(own, "lambda:InvokeFunction", "f"), "x"),
     ]
     found = [

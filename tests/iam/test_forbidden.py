@@ -215,7 +215,7 @@ def test_of_the_functions_only_refresh_opens_refresh() -> None:
 @pytest.mark.parametrize("queue", QUEUES)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_nobody_uses_a_queue_without_tls(function: str, queue: str) -> None:
-    for action in ("SendMessage", "ReceiveMessage", "DeleteMessage"):
+    for action in ("SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"):
         assert not may(of(function), f"sqs:{action}", queue, {"aws:SecureTransport": "false"})
 
 

@@ -136,13 +136,13 @@ def test_the_account_need_not_be_named_again() -> None:
         (400, "unsupported_grant_type", Outcome.MISCONFIGURED, Reason.PROVIDER_MISCONFIGURED),
         (400, "temporarily_unavailable", Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE),
         (400, "token_gone", Outcome.GRANT_LOST, Reason.GRANT_REFUSED),
-        (400, "something_else", Outcome.TRANSIENT, Reason.GRANT_REFUSED),
-        (403, "", Outcome.TRANSIENT, Reason.GRANT_REFUSED),
+        (400, "something_else", Outcome.TRANSIENT, Reason.PROVIDER_ERROR),
+        (403, "", Outcome.TRANSIENT, Reason.PROVIDER_ERROR),
         (500, "invalid_grant", Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE),
         (503, "", Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE),
         (429, "invalid_grant", Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE),
         (504, "invalid_grant", Outcome.IN_DOUBT, Reason.PROVIDER_TIMEOUT),
-        (302, "", Outcome.TRANSIENT, Reason.GRANT_REFUSED),
+        (302, "", Outcome.TRANSIENT, Reason.PROVIDER_ERROR),
     ],
 )
 def test_only_the_provider_s_clear_word_ends_a_grant(
@@ -151,6 +151,24 @@ def test_only_the_provider_s_clear_word_ends_a_grant(
     provider = with_response(errors={"token_gone": "grant_lost"})
     failed = failure(HttpResponse(status, {}, json.dumps({"error": word}).encode()), provider)
     assert (failed.outcome, failed.reason) == (outcome, reason)
+
+
+def test_an_unknown_refusal_says_its_status_and_not_its_word() -> None:
+    failed = failure(HttpResponse(403, {}, b'{"error":"r-1 is odd"}'))
+    assert (failed.reason, failed.detail, failed.status) == (
+        Reason.PROVIDER_ERROR,
+        "HTTP 403, unknown error",
+        502,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "maybe_issued"),
+    [(500, True), (502, True), (503, True), (599, True), (429, False), (400, False), (401, False)],
+)
+def test_behind_an_error_of_a_server_a_token_may_have_been_issued(status: int, maybe_issued: bool) -> None:
+    failed = failure(HttpResponse(status, {}, b'{"error":"invalid_grant"}' if status != 400 else b"<html>"))
+    assert failed.maybe_issued is maybe_issued
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,11 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str, str]] = {
         "uninstall.time",
         "in the body of a notice with a proof",
     ),
+    "proof without a time, and nobody to ask": (
+        {"callback.account": "shop", "uninstall": HMAC},
+        "uninstall.time",
+        "add a `probe` or a `refresh` part, because somebody must be asked",
+    ),
     "time without proof": (
         {
             "callback.account": "shop",
@@ -310,6 +315,20 @@ def test_stateless_with_pkce_is_legal(settings: Settings) -> None:
 def test_a_hint_may_name_its_account_in_a_header(settings: Settings) -> None:
     hint = {"proof": "none", "account": "header:X-Shop", "event_id": "header:X-Id"}
     settings.write_descriptor({"callback.account": "shop", "uninstall": hint, "probe": {"url": URL}})
+    assert settings.problems() == {}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"uninstall": {**HMAC, "time": "body:created_at"}},
+        {"uninstall": HMAC, "probe": {"url": URL}},
+        {"uninstall": HMAC, **REFRESH},
+    ],
+    ids=["it has a time", "the probe", "the refresh"],
+)
+def test_a_signed_notice_has_a_time_or_somebody_to_ask(asked: dict[str, Any], settings: Settings) -> None:
+    settings.write_descriptor({"callback.account": "shop", **asked})
     assert settings.problems() == {}
 
 

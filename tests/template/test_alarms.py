@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
+from mooring.adapters.sqs import AGAIN_SECONDS
 from mooring.core.errors import ALARMS
+from mooring.core.schedule import retry_at
+from mooring.core.upkeep import PROBE_SECONDS
+from mooring.flows.sweep import FIRING_SECONDS
 from tests.docs.markdown import document
 from tests.template.translated import Stack, source
 
@@ -18,6 +22,7 @@ ALL: dict[str, dict[str, Any]] = {
 }
 RUNBOOK = document("docs/runbook.md")
 NAMES = {
+    "defect",
     "key-denied",
     "lost-rotation",
     "notice-refused",
@@ -27,6 +32,7 @@ NAMES = {
     "recovery-queue",
     "refresh-dead",
     "refresh-queue",
+    "secret-unavailable",
     "server-errors",
     "stranded-flows",
     "sweep-missing",
@@ -158,10 +164,22 @@ def test_only_silence_of_the_sweep_is_alarming(name: str) -> None:
     assert ALL[name]["TreatMissingData"] == missing
 
 
+def queries(name: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The expression of an alarm over several metrics, and its statistics by id."""
+    (expression,) = [query["Expression"] for query in ALL[name]["Metrics"] if "Expression" in query]
+    return expression, {
+        query["Id"]: query["MetricStat"] for query in ALL[name]["Metrics"] if "MetricStat" in query
+    }
+
+
 def test_the_dead_mans_alarm_rings_after_five_minutes_without_a_sweep() -> None:
     alarm = ALL["sweep-missing"]
-    assert (alarm["MetricName"], alarm["Statistic"]) == ("Swept", "Sum")
-    assert alarm["Period"] * alarm["EvaluationPeriods"] == 300
+    expression, found = queries("sweep-missing")
+    # Were a silent minute no value, CloudWatch would look further back for one and ring late.
+    assert expression == "FILL(swept, 0)"
+    assert (found["swept"]["Metric"]["MetricName"], found["swept"]["Stat"]) == ("Swept", "Sum")
+    assert found["swept"]["Period"] * alarm["EvaluationPeriods"] == 300
+    assert "DatapointsToAlarm" not in alarm
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
     assert source()["Resources"]["SweepMissingAlarm"]["DependsOn"] == "SweepSchedule"
 
@@ -172,16 +190,63 @@ def test_overdue_rings_after_ten_minutes() -> None:
     assert alarm["Threshold"] == 600
 
 
-def test_a_waiting_token_set_rings_before_its_age_is_left_out() -> None:
-    # SQS leaves a message out of the age once it was received three times: at 0, 1 and 2 visibility timeouts.
-    alarm, hidden = ALL["recovery-queue"], STACK.properties("RecoveryQueue")["VisibilityTimeout"]
+@pytest.mark.parametrize("failures", [0, 1, 5, 50])
+def test_overdue_hears_of_a_connection_that_goes_on_failing_in_every_period(failures: int) -> None:
+    alarm, longest_pause = ALL["overdue"], retry_at(0, failures, 1.0)
+    # It is due once in such a pause, the next sweep sees it, and all others in between report nothing.
+    assert alarm["Period"] >= longest_pause + FIRING_SECONDS
+    assert (alarm["EvaluationPeriods"], alarm.get("DatapointsToAlarm", 1)) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["overdue", "stranded-flows"])
+def test_one_sighting_is_enough_of_what_the_sweep_sees_now_and_then(name: str) -> None:
+    alarm = ALL[name]
+    assert (alarm["Statistic"], alarm["EvaluationPeriods"]) == ("Maximum", 1)
+
+
+def test_a_waiting_token_set_rings_also_when_it_is_tried_again_and_again() -> None:
+    # SQS leaves a message out of the age of the oldest once it was received three times.
+    assert 3 * AGAIN_SECONDS < 300
+    alarm, (expression, found) = ALL["recovery-queue"], queries("recovery-queue")
+    watched = {stat["Metric"]["MetricName"] for stat in found.values()}
+    # Between two tries it is hidden.
+    assert watched == {"ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"}
+    assert {stat["Metric"]["Dimensions"][0]["Value"] for stat in found.values()} == {f"{PREFIX}recovery"}
+    assert {(stat["Stat"], stat["Period"]) for stat in found.values()} == {("Maximum", 60)}
+    assert (expression, alarm["ComparisonOperator"], alarm["Threshold"]) == (
+        "SUM(METRICS())",
+        "GreaterThanThreshold",
+        0,
+    )
+    assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (5, 6)
+
+
+def test_a_hint_that_has_to_wait_rings_nothing() -> None:
+    # Anybody can send one, and it is not said whether the age of a queue counts what is delayed in it.
+    alarm = ALL["refresh-queue"]
     assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
-    assert alarm["Threshold"] + alarm["Period"] * alarm["EvaluationPeriods"] <= 2 * hidden
+    assert alarm["Threshold"] >= PROBE_SECONDS + 300
+
+
+def test_an_open_circuit_rings_for_as_long_as_it_is_open() -> None:
+    _, found = queries("provider-misconfigured")
+    assert found["circuits"]["Metric"]["MetricName"] == "OpenCircuits"
+    # Every sweep tells how many there are: one of them that fails to does not end the alarm.
+    assert (found["circuits"]["Stat"], found["circuits"]["Period"]) == ("Maximum", 300)
+    assert {stat["Stat"] for name, stat in found.items() if name != "circuits"} == {"Sum"}
 
 
 @pytest.mark.parametrize(
     "name",
-    ["token-lost", "lost-rotation", "provider-misconfigured", "key-denied", "token-unreadable"],
+    [
+        "defect",
+        "key-denied",
+        "lost-rotation",
+        "provider-misconfigured",
+        "secret-unavailable",
+        "token-lost",
+        "token-unreadable",
+    ],
 )
 def test_one_is_enough(name: str) -> None:
     alarm = ALL[name]
@@ -191,13 +256,13 @@ def test_one_is_enough(name: str) -> None:
 
 @each_alarm
 def test_a_sum_over_functions_holds_when_some_counted_nothing(name: str) -> None:
-    queries = ALL[name].get("Metrics", [])
-    if queries:
-        (expression,) = [query for query in queries if "Expression" in query]
-        assert expression["Expression"] == "SUM(METRICS())"
-        assert all(query["ReturnData"] is False for query in queries if query is not expression)
-        assert len({query["MetricStat"]["Period"] for query in queries if query is not expression}) == 1
-        assert len(queries) <= 10  # CloudWatch takes no more in one alarm
+    listed = ALL[name].get("Metrics", [])
+    if listed:
+        (expression,) = [query for query in listed if "Expression" in query]
+        assert expression["Expression"] == ("FILL(swept, 0)" if name == "sweep-missing" else "SUM(METRICS())")
+        assert all(query["ReturnData"] is False for query in listed if query is not expression)
+        assert len({query["MetricStat"]["Period"] for query in listed if query is not expression}) == 1
+        assert len(listed) <= 10  # CloudWatch takes no more in one alarm
     else:
         assert {"MetricName", "Statistic", "Period"} <= set(ALL[name])
 

@@ -49,8 +49,13 @@ def test_it_reckons_with_every_alarm_and_shard(figures: dict[str, Any]) -> None:
         sum("MetricStat" in query for query in alarm.get("Metrics", ())) or 1
         for alarm in STACK.of_type("AWS::CloudWatch::Alarm").values()
     ]
-    assert (figures["ALARM_METRICS"], len(watched)) == (sum(watched), 15)
+    assert (figures["ALARM_METRICS"], len(watched)) == (sum(watched), 17)
     assert figures["SHARDS"] == SHARDS
+
+
+def test_it_reckons_with_every_metric_of_the_sweep(figures: dict[str, Any]) -> None:
+    rows = document("docs/runbook.md").rows("metric", "from", "means", "alarm")
+    assert figures["SWEEP_METRICS"] == len([row for row in rows if row[1] == "sweep"])
 
 
 def test_it_reckons_with_a_sweep_every_minute_and_two_polled_queues(figures: dict[str, Any]) -> None:

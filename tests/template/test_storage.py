@@ -2,6 +2,7 @@
 
 import pytest
 
+from mooring.adapters.sqs import AGAIN_SECONDS
 from tests.template.policy import Decision, Request, decide
 from tests.template.translated import ACCOUNT, REGION, Stack
 
@@ -20,7 +21,7 @@ GROUPS = {
 }
 DAY = 24 * 3600
 #: Queue, its dead-letter queue, and how often a message is tried.
-QUEUES = [("RecoveryQueue", "RecoveryDeadLetterQueue", 50), ("RefreshQueue", "RefreshDeadLetterQueue", 5)]
+QUEUES = [("RecoveryQueue", "RecoveryDeadLetterQueue", 1000), ("RefreshQueue", "RefreshDeadLetterQueue", 5)]
 
 
 @pytest.mark.parametrize("name", [*TABLES, *KEYS, "RecoveryQueue", "RecoveryDeadLetterQueue"])
@@ -104,6 +105,12 @@ def test_what_fails_too_often_goes_to_a_dead_letter_queue_of_its_own(
     allowed = {"redrivePermission": "byQueue", "sourceQueueArns": [arn + queue["QueueName"]]}
     assert letters["RedriveAllowPolicy"] == allowed
     assert "RedrivePolicy" not in letters
+
+
+def test_what_could_not_be_stored_is_tried_for_four_hours() -> None:
+    tries = STACK.properties("RecoveryQueue")["RedrivePolicy"]["maxReceiveCount"]
+    assert tries * AGAIN_SECONDS >= 4 * 3600
+    assert tries <= 1000  # SQS counts no further
 
 
 def test_every_log_group_has_a_retention_and_our_key() -> None:

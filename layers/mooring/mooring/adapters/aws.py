@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
 ATTEMPTS = 2
+CONNECTIONS = 25
+"""Kept alive per service: ten messages are worked on at once, and each asks KMS twice side by side."""
 INVOKE_SECONDS = 22
 """How long an invoked function is waited for: an API's answer is due after 28 seconds."""
 
@@ -87,6 +89,7 @@ def _config(attempts: int, seconds: int) -> Config:
     return Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=seconds,
+        max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": attempts},
         user_agent_extra="mooring",
     )

@@ -44,8 +44,21 @@ class DynamoEndings:
         """Let an active connection fall due at `due_at`, unless it does so earlier."""
         self._write(ending_transitions.reminded(self._connections, key, due_at))
 
+    def postpone(self, key: Key, until: int, now: int) -> bool:
+        """Note that a hint waits until `until`. False when one waits already or the connection is not active.
+
+        Also False when it was noted and only the answer was lost.
+        """
+        return self._write(ending_transitions.postponed(self._connections, key, until, now)).done
+
     def report(self, key: Key, seen: Seen, now: int) -> int | None:
-        """Count a 401; None when it speaks of an old token, or one was counted within a minute."""
+        """Count a 401; None when it speaks of an old token, or one was counted within a minute.
+
+        Whether the reports before are forgotten is for the table to say, not for a row that was read: two
+        reports at once must not both begin the count.
+        """
+        if self._write(ending_transitions.reported_anew(self._connections, key, seen, now)).done:
+            return 1
         found = self._write(ending_transitions.reported(self._connections, key, seen, now))
         return number(found.row, "unauthorized_count") if found.done else None
 

@@ -50,9 +50,12 @@ class DynamoLeases:
         found = self._write(transitions.leased(self._table, order, attempt_id, now, rotates=rotates))
         if found.done:
             earlier = _attempts(found.row) if rotates else ()
-            return _leased(order, attempt_id, found.row, (*earlier, attempt_id))
+            unheard = bool(earlier) and "attempt_at" in found.row
+            return _leased(order, attempt_id, found.row, (*earlier, attempt_id), unheard=unheard)
         if text_or_none(found.row, "lease_owner") == attempt_id:
-            return _leased(order, attempt_id, found.row, _attempts(found.row))
+            attempts = _attempts(found.row)
+            # The row as it was before is not to be had any more: better heard twice than never.
+            return _leased(order, attempt_id, found.row, attempts, unheard=len(attempts) > 1)
         if not found.row:
             return Refused(Hindrance.NOT_FOUND)
         standing = connection(found.row)
@@ -87,7 +90,7 @@ class DynamoLeases:
         return self._patience.until_done(lambda: write(self._client, update))
 
 
-def _leased(order: Order, attempt_id: str, row: Item, attempts: tuple[str, ...]) -> Leased:
+def _leased(order: Order, attempt_id: str, row: Item, attempts: tuple[str, ...], *, unheard: bool) -> Leased:
     return Leased(
         key=order.key,
         attempt_id=attempt_id,
@@ -97,6 +100,7 @@ def _leased(order: Order, attempt_id: str, row: Item, attempts: tuple[str, ...])
         attempts=attempts,
         failures=number_or_none(row, "failures") or 0,
         refresh_expires_at=number_or_none(row, "refresh_expires_at"),
+        unheard=unheard,
     )
 
 

@@ -18,7 +18,7 @@ from mooring.adapters.row_conditions import (
 )
 from mooring.core.connection import Status
 from mooring.core.errors import Reason
-from mooring.core.upkeep import REPORT_SECONDS, Key, Seen
+from mooring.core.upkeep import REPORT_SECONDS, REPORTS_SECONDS, Key, Seen
 
 _TOKENS = ("access", "access_key", "refresh", "refresh_key", *PREVIOUS)
 _TOLD_OF_TOKENS = ("expires_at", "refresh_expires_at", "issued_at")
@@ -38,10 +38,26 @@ def reminded(table: str, key: Key, due_at: int) -> Update:
     return update.when("attribute_not_exists(#due_at) OR #due_at > :due_at", (), {})
 
 
+def postponed(table: str, key: Key, until: int, now: int) -> Update:
+    """A hint waits until `until`, unless one waits already.
+
+    Made again after its answer was lost it is refused like a second hint: the two cannot be told apart, and
+    whoever floods us with hints must not get one queued for each.
+    """
+    update = while_active(connection_row(table, key), None).at_most("hinted_until", now)
+    return update.set("hinted_until", until).silent()
+
+
+def reported_anew(table: str, key: Key, seen: Seen, now: int) -> Update:
+    """A service was answered 401, and the reports before are none or forgotten: the count begins at one."""
+    update = _reported(table, key, seen, now).at_most("unauthorized_at", now - REPORTS_SECONDS)
+    return update.set("unauthorized_count", 1)
+
+
 def reported(table: str, key: Key, seen: Seen, now: int) -> Update:
-    """A service was answered 401; returns the count."""
-    update = while_active(connection_row(table, key), seen).at_most("unauthorized_at", now - REPORT_SECONDS)
-    return update.set("unauthorized_at", now).count("unauthorized_count").returning("UPDATED_NEW").silent()
+    """A service was answered 401, a minute or more after the one before; returns the count."""
+    update = _reported(table, key, seen, now).at_most("unauthorized_at", now - REPORT_SECONDS)
+    return update.count("unauthorized_count").returning("UPDATED_NEW")
 
 
 def alive(table: str, key: Key, seen: Seen) -> Update:
@@ -72,6 +88,10 @@ def disconnected(table: str, key: Key, now: int) -> Update:
     """The merchant or the product cut it off."""
     update = _ended(table, key, Status.DISCONNECTED, now).remove("last_error")
     return update.when(or_again("#status IN (:active, :given_up)"), (), _LIVING)
+
+
+def _reported(table: str, key: Key, seen: Seen, now: int) -> Update:
+    return while_active(connection_row(table, key), seen).set("unauthorized_at", now).silent()
 
 
 def _ended(table: str, key: Key, status: Status, now: int) -> Update:

@@ -34,7 +34,8 @@ from mooring.core.ports import HttpFault, HttpRequest, HttpResponse
 
 BODY_BYTES = 262_144
 IDLE_SECONDS = 20.0
-IDLE_PER_ORIGIN = 2
+ORIGINS, IDLE_PER_ORIGIN = 100, 10
+"""As many as a batch of the refresh queue has messages: one provider may be called by ten threads at once."""
 _METHODS = ("GET", "POST", "DELETE")
 _ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 _URL = re.compile(r"https?://[!-~]+")
@@ -110,7 +111,7 @@ class _Adapter(HTTPAdapter):
         self._idle_seconds = idle_seconds
         self._context: ssl.SSLContext | None = None
         self._lock = Lock()
-        super().__init__(pool_maxsize=IDLE_PER_ORIGIN, max_retries=0)
+        super().__init__(pool_connections=ORIGINS, pool_maxsize=IDLE_PER_ORIGIN, max_retries=0)
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
 
     def get_connection_with_tls_context(self, request: Any, *_args: Any, **_settings: Any) -> Any:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 SCHEMA = 1
+AGAIN_SECONDS = 15
+"""When a message that could not be stored comes again: well within the time for which a lost answer is waited
+for (`upkeep.DOUBT_SECONDS`), which the queue's own visibility timeout of 180 seconds is not."""
 CONNECTED, REFRESHED = "connected", "refreshed"
 MAX_BYTES = 262_144
 
@@ -61,6 +64,21 @@ class SqsRecoveryQueue:
     def put_refreshed(self, refreshed: Refreshed) -> None:
         """Queue a refreshed token set (ciphertext only). Raises `Failure(STORAGE_UNAVAILABLE)`."""
         self._send(refreshed_message(refreshed))
+
+    def again_soon(self, receipt_handle: str, seconds: int = AGAIN_SECONDS) -> None:
+        """Let a message that was received, and is left in the queue, come again before its time.
+
+        Args:
+            receipt_handle: of this receipt of it.
+            seconds: from now, 0 to 43,200.
+
+        Raises:
+            Failure: STORAGE_UNAVAILABLE; it comes again all the same, when its visibility timeout has passed.
+        """
+        with failing_as(Reason.STORAGE_UNAVAILABLE):
+            self._client.change_message_visibility(
+                QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )
 
     def _send(self, body: str) -> None:
         with failing_as(Reason.STORAGE_UNAVAILABLE):

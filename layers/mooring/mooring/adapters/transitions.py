@@ -58,6 +58,7 @@ _LEFT_BEHIND = (
     "written_by",
     "unauthorized_at",
     "probed_at",
+    "hinted_until",
     "uninstalled_at",
 )
 """What belonged to the generation before: a new code exchange owes it nothing."""
@@ -187,13 +188,17 @@ def recovered(table: str, refreshed: Refreshed, now: int) -> Update:
 
 
 def put_off(table: str, leased: Leased, setback: Setback, now: int) -> Update:
-    """A token call failed, and the grant may well live: come again at `retry_at`."""
+    """A token call failed, and the grant may well live: come again at `retry_at`.
+
+    `attempt_at` stays only while an answer may be on its way: it holds up the next lease, and tells it that
+    nobody has looked since.
+    """
     noted = (leased.attempts if setback.in_doubt else leased.attempts[:-1])[-KEPT_ATTEMPTS:]
     update = connection_row(table, leased.key).set("retry_at", setback.retry_at).count("failures")
     update.set("last_error", setback.reason.value).set("updated_at", now).remove(*LEASE)
     update.begin("failing_since", now)
     update.set("attempts", noted or None)
-    if not setback.in_doubt:
+    if not (setback.in_doubt and setback.wait):
         # An earlier doubt was waited for before this lease was given; `retry_at` alone counts from here.
         update.remove("attempt_at")
     fall_due(update, leased.key, setback.retry_at)

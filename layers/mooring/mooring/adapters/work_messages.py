@@ -105,7 +105,9 @@ def _read_order(data: Fields) -> Order:
 
 
 def _read_hint(data: Fields) -> Hint:
-    return Hint(provider(data), named(data, "account_id"))
+    # An earlier release did not write `again`, and its messages may still wait.
+    again = "again" in data and flag(data, "again")
+    return Hint(provider(data), named(data, "account_id"), again)
 
 
 def _read_confirm(data: Fields) -> Confirm:

@@ -148,6 +148,8 @@ ALARMS: dict[Reason, str] = {
     Reason.REFRESH_IN_DOUBT: "RefreshInDoubt",
     Reason.PROVIDER_MISCONFIGURED: "ProviderMisconfigured",
     Reason.KEY_DENIED: "KeyDenied",
+    Reason.SECRET_UNAVAILABLE: "SecretUnavailable",
+    Reason.INTERNAL: "Defect",
     Reason.TOKEN_UNREADABLE: "TokenUnreadable",
     Reason.NOTICE_FORGED: "NoticeRefused",
     Reason.NOTICE_TIME: "NoticeRefused",
@@ -209,11 +211,15 @@ class TokenCallFailure(Failure):
         outcome: who has to act: the merchant, the operator, time, or nobody knows yet.
         reason: the reason word.
         detail: a fixed text; never what the provider sent.
+        maybe_issued: the provider failed with an answer behind which a token may have been issued.
     """
 
-    def __init__(self, outcome: Outcome, reason: Reason, detail: str = "") -> None:
+    def __init__(
+        self, outcome: Outcome, reason: Reason, detail: str = "", *, maybe_issued: bool = False
+    ) -> None:
         super().__init__(reason, detail)
         self.outcome = outcome
+        self.maybe_issued = maybe_issued
 
     @property
     def alarm(self) -> str | None:

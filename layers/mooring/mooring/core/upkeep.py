@@ -20,6 +20,8 @@ DOUBT_SECONDS = 120
 """How long a lost answer is waited for on the recovery queue before the token is tried once more."""
 REPORT_SECONDS = 60
 """At most one report of a 401 in so many seconds counts, or refreshes."""
+REPORTS_SECONDS = 900
+"""A report that comes so long after the one before begins a new row."""
 REPORTS = 3
 """So many reports in a row mean that a token without an end is dead."""
 PROBE_SECONDS = 600
@@ -63,10 +65,14 @@ class Order(NamedTuple):
 
 
 class Hint(NamedTuple):
-    """An uninstall notice without proof: ask the provider before believing it."""
+    """An uninstall notice without proof: ask the provider before believing it.
+
+    `again`: a second look at what the first could not tell, or that had to wait; there is no third.
+    """
 
     provider: str
     account_id: str
+    again: bool = False
 
 
 class Confirm(NamedTuple):
@@ -101,7 +107,7 @@ class Leased(NamedTuple):
     """The right to make one token call, and the row as it was before.
 
     `attempts` names every call whose outcome is unknown, this one last: with more than one the
-    connection is in doubt.
+    connection is in doubt. `unheard`: nobody has looked at it since the last answer was lost.
     """
 
     key: Key
@@ -112,6 +118,7 @@ class Leased(NamedTuple):
     attempts: tuple[str, ...]
     failures: int
     refresh_expires_at: int | None
+    unheard: bool = False
 
     @property
     def seen(self) -> Seen:
@@ -180,11 +187,16 @@ class Recovered(NamedTuple):
 
 
 class Setback(NamedTuple):
-    """A token call that failed without ending the grant; `in_doubt`: it may have been answered."""
+    """A token call that failed without ending the grant.
+
+    `in_doubt`: it may have been answered, so the attempt stays noted; `wait`: for `DOUBT_SECONDS` nobody
+    shall call, because the answer may be on its way.
+    """
 
     reason: Reason
     retry_at: int
     in_doubt: bool
+    wait: bool = True
 
 
 class Storing(Enum):
@@ -229,10 +241,11 @@ class Answer(NamedTuple):
 
     Words: refreshed, fresh (somebody else did), busy (somebody else does), waiting, probed, reported,
     uninstalled, accepted, ignored, recovered, skipped, failed. `until` is when asking again may help,
-    or 0; `detail` a fixed text for the log.
+    or 0; `detail` a fixed text for the log; `notice_id` the provider's own name of a notice.
     """
 
     word: str
     reason: Reason | None = None
     until: int = 0
     detail: str = ""
+    notice_id: str | None = None

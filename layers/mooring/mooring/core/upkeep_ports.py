@@ -86,8 +86,16 @@ class Endings(Protocol):
         """Let an active connection fall due at `due_at`, unless it does so earlier."""
         ...
 
+    def postpone(self, key: Key, until: int, now: int) -> bool:
+        """Note that a hint about an active connection waits until `until`; False when one waits already."""
+        ...
+
     def report(self, key: Key, seen: Seen, now: int) -> int | None:
-        """Count a 401 against it; the count, or None when the report is old or one counted just now."""
+        """Count a 401 against it; the count, or None when the report is old or one counted just now.
+
+        What was counted more than `REPORTS_SECONDS` ago is forgotten: only 401s in a row speak of a
+        dead token.
+        """
         ...
 
     def alive(self, key: Key, seen: Seen) -> None:

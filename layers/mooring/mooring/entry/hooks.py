@@ -4,7 +4,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from secrets import token_hex
 
-from mooring.core.errors import Failure, Reason
+from mooring.core.errors import ALARMS, Failure, Reason
 from mooring.core.upkeep import Answer
 from mooring.entry.http_api import Emit, Event, Line, Response, request_id, visit_from, where
 from mooring.entry.problems import answered, problem
@@ -49,6 +49,7 @@ class Hook:
             answer = flow(Delivery(visit.provider, visit.headers, _body(event)))
             response = answered(200, {"outcome": answer.word})
             line = line._replace(outcome=answer.word, status=200, counts=_COUNTS.get(answer.word, ()))
+            line = line._replace(notice_id=answer.notice_id)
         except Failure as failure:
             response = problem(failure, ref)
             line = line._replace(status=response["statusCode"], reason=failure.reason.value)
@@ -56,6 +57,7 @@ class Hook:
         except Exception as error:  # noqa: BLE001 - the last line of defence; no word of the error's text
             response = problem(Failure(Reason.INTERNAL), ref)
             line = line._replace(reason=Reason.INTERNAL.value, detail=type(error).__name__, at=where(error))
+            line = line._replace(alarm=ALARMS[Reason.INTERNAL])
         self._emit(line)
         return response
 

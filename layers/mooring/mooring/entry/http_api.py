@@ -6,7 +6,7 @@ from hmac import compare_digest
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from mooring.core.errors import STATUS, Failure, Reason
+from mooring.core.errors import ALARMS, STATUS, Failure, Reason
 from mooring.core.names import is_provider_id
 from mooring.core.visit import Result, Visit
 
@@ -40,6 +40,7 @@ class Line(NamedTuple):
     at: str | None = None
     alarm: str | None = None
     until: int | None = None
+    notice_id: str | None = None
     counts: tuple[tuple[str, int], ...] = ()
 
     def fields(self) -> dict[str, Any]:
@@ -97,7 +98,8 @@ def respond(event: Event, flow: Callable[[Visit, str], Result], browser: Browser
         line = line._replace(merchant_id=failure.merchant_id, at=at, alarm=failure.alarm)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a page, and no word of the error's text
         response = browser.failure(Failure(Reason.INTERNAL), ref, provider)
-        line = _failed(Reason.INTERNAL, ref, event, provider, type(error).__name__)._replace(at=where(error))
+        line = _failed(Reason.INTERNAL, ref, event, provider, type(error).__name__)
+        line = line._replace(at=where(error), alarm=ALARMS[Reason.INTERNAL])
     browser.emit(line)
     return response
 

@@ -25,6 +25,7 @@ _NEXT = {
     Reason.LOST_ROTATION: _RECONNECT,
     Reason.TOKEN_REFUSED: _RECONNECT,
     Reason.GRANT_REFUSED: _RECONNECT,
+    Reason.PROVIDER_ERROR: "The provider refused with an error of its own; it is asked again later.",
 }
 _FIRST_ERROR, _UNAVAILABLE = 400, 503
 _LATER = "Try again in a few seconds; if it persists, tell the operator of Mooring, with the ref."

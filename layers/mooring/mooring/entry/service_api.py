@@ -10,7 +10,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from mooring.core.connection import Connection
-from mooring.core.errors import Failure, Reason
+from mooring.core.errors import ALARMS, Failure, Reason
 from mooring.core.names import is_name
 from mooring.core.query import parse_query
 from mooring.core.upkeep import Answer, Cause, Key, Order, Seen
@@ -73,9 +73,8 @@ def answer(event: Event, ports: ServicePorts, emit: Emit, left: Callable[[], flo
         line = line._replace(alarm=failure.alarm)
     except Exception as error:  # noqa: BLE001 - the last line of defence; no word of the error's text
         response = problem(Failure(Reason.INTERNAL), ref)
-        line = _line("failed", 500, ref, event, names, Reason.INTERNAL, type(error).__name__)._replace(
-            at=where(error)
-        )
+        line = _line("failed", 500, ref, event, names, Reason.INTERNAL, type(error).__name__)
+        line = line._replace(at=where(error), alarm=ALARMS[Reason.INTERNAL])
     emit(line._replace(provider=provider))
     return response
 

@@ -112,7 +112,9 @@ def refresh_doors() -> "Doors":
 
     needed = ("connections_table", "flows_table", "token_key_id", "refresh_queue_url", "recovery_queue_url")
     settings = settings_from(os.environ, *needed)
-    ports, recovering = _work_ports(_aws(), settings)
+    aws = _aws()
+    ports, recovering = _work_ports(aws, settings)
+    recovery = sqs.SqsRecoveryQueue(aws.sqs(), settings.recovery_queue_url)
     recovery_queue = settings.recovery_queue_url.rpartition("/")[2]
     return Doors(
         known=enabled,
@@ -120,6 +122,7 @@ def refresh_doors() -> "Doors":
         parse=work_messages.parse,
         work=lambda item, left: work(item, ports, left),
         recover=lambda body: [recover(sqs.parse(body), recovering)],
+        again_soon=recovery.again_soon,
         parse_order=work_messages.parse_order,
         keep=lambda order, left: keep(order, ports, left),
         answer_of=work_messages.answer_of,

@@ -5,7 +5,8 @@ ends with one log line.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ class Doors(NamedTuple):
         parse: reads a message of the refresh queue.
         work: does one piece of work within the time left.
         recover: reads and stores one message of the recovery queue.
+        again_soon: lets a message of the recovery queue (its receipt handle) come again within seconds.
         parse_order: reads the order of a direct invocation.
         keep: does an order within the time left.
         answer_of: renders its answer.
@@ -45,6 +47,7 @@ class Doors(NamedTuple):
     parse: Callable[[str], Work]
     work: Callable[[Work, Callable[[], float]], Done]
     recover: Callable[[str], Done]
+    again_soon: Callable[[str], None]
     parse_order: Callable[[object], Order]
     keep: Callable[[Order, Callable[[], float]], Answer]
     answer_of: Callable[[Answer], dict[str, Any]]
@@ -55,12 +58,14 @@ def run(event: object, doors: Doors, left: Callable[[], float], emit: Emit) -> d
     records = event.get("Records") if isinstance(event, Mapping) else None
     if not isinstance(records, list):
         return _order(event, doors, left, emit)
+    again = []
     with ThreadPoolExecutor(max(1, len(records))) as pool:
-        endings = list(pool.map(lambda record: _record(record, doors, left), records))
-    for ending in endings:
-        for line in ending.lines:
-            emit(_enabled(line, doors))
-    again = [ending.message_id for ending in endings if ending.again]
+        # Told as each ends: were Lambda to end us, what is done would still be known, and ring.
+        for done in as_completed([pool.submit(_record, record, doors, left) for record in records]):
+            ending = done.result()
+            again += [ending.message_id] if ending.again else []
+            for line in ending.lines:
+                emit(_enabled(line, doors))
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
 
 
@@ -86,11 +91,20 @@ def _record(record: Mapping[str, Any], doors: Doors, left: Callable[[], float]) 
         due = isinstance(item, Order) and item.cause is Cause.DUE
         answer = Answer("failed", failure.reason, detail=failure.detail)
         line = _line(_key(item), answer, message_id)
-        return _Ending(message_id, [line], again=not due and failure.reason not in _NOT_AGAIN)
+        again = not due and failure.reason not in _NOT_AGAIN
     except Exception as error:  # noqa: BLE001 - one record's defect must not fail its batch mates
         answer = Answer("failed", Reason.INTERNAL, detail=type(error).__name__)
-        line = _line(_key(item), answer, message_id)._replace(at=where(error))
-        return _Ending(message_id, [line], again=True)
+        line, again = _line(_key(item), answer, message_id)._replace(at=where(error)), True
+    if again:
+        _hurry(record, doors)
+    return _Ending(message_id, [line], again)
+
+
+def _hurry(record: Mapping[str, Any], doors: Doors) -> None:
+    """What lies on the recovery queue must be stored before its token is used once more."""
+    if doors.is_recovery(str(record.get("eventSourceARN"))):
+        with suppress(Failure):  # it comes again in any case
+            doors.again_soon(str(record.get("receiptHandle")))
 
 
 def _key(item: Work | None) -> Key | None:

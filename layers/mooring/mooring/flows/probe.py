@@ -1,7 +1,7 @@
 """Ask the provider whether it still takes a token: before a hint is believed, on a slow schedule, after 401s.
 
 One 401 proves nothing. A round is two probes at least thirty seconds apart, the second of which comes as
-a message of its own; only two 401s end a connection, and anything else discards the suspicion.
+a message of its own; only two 401s end a connection. What cannot be told is asked once more.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,8 @@ from mooring.core.upkeep import (
 from mooring.core.upkeep_ports import Endings, TokenKeeper, WorkQueue
 
 NEVER_SECONDS = 30 * 86_400
+SECOND_LOOK_SECONDS = 60
+SECOND_PAUSE_SECONDS = 30
 
 
 class ProbePorts(NamedTuple):
@@ -88,6 +90,8 @@ def confirm(second: Confirm, ports: ProbePorts) -> Answer:
     verdict = _ask(key, row.access, ports.provider(key.provider), ports)
     if verdict is Probe.LIVE:
         ports.endings.alive(key, second.seen)
+    if verdict is Probe.UNKNOWN and now - second.refused_at < PROBE_SECONDS:
+        ports.work.put([Delayed(second, SECOND_LOOK_SECONDS)])
     if verdict is not Probe.REFUSED:
         return Answer("probed")
     return _end(key, second.seen, now, ports, uninstall=second.uninstall)
@@ -132,7 +136,7 @@ def hinted(hint: Hint, ports: ProbePorts, refresh: Callable[[Order], Answer]) ->
         Key(merchant_id, hint.provider, hint.account_id)
         for merchant_id in ports.endings.holders(hint.provider, hint.account_id)
     ]
-    return [(key, _suspected(key, ports, refresh)) for key in keys]
+    return [(key, _suspected(key, hint, ports, refresh)) for key in keys]
 
 
 def searched(search: Search, ports: ProbePorts) -> list[tuple[Key, Answer]]:
@@ -148,19 +152,36 @@ def searched(search: Search, ports: ProbePorts) -> list[tuple[Key, Answer]]:
     ]
 
 
-def _suspected(key: Key, ports: ProbePorts, refresh: Callable[[Order], Answer]) -> Answer:
+def _suspected(key: Key, hint: Hint, ports: ProbePorts, refresh: Callable[[Order], Answer]) -> Answer:
     """Where there is a refresh token, the refresh is the better question: a lost grant says so itself."""
     now, provider = int(ports.clock()), ports.provider(key.provider)
     due = _next(now, provider, ports) if provider.refresh is None else None
-    row = ports.endings.probing(key, None, now, pause=PROBE_SECONDS, due_at=due)
+    pause = SECOND_PAUSE_SECONDS if hint.again else PROBE_SECONDS
+    row = ports.endings.probing(key, None, now, pause=pause, due_at=due)
     if row is None or row.access is None:
-        # Somebody may send false hints to hide a true one: the schedule asks when the pause is over.
-        ports.endings.remind(key, now + PROBE_SECONDS)
-        return Answer("skipped")
+        return _wait_for_pause(key, hint, now, ports)
     answer = refresh(Order(key, _seen(row), Cause.HINT))
-    if answer.reason is not Reason.TOKEN_EXPIRED:
-        return answer
-    return _first(key, _seen(row), row.access, now, ports, uninstall=True)
+    if answer.reason is Reason.TOKEN_EXPIRED:
+        answer = _first(key, _seen(row), row.access, now, ports, uninstall=True)
+        unclear = answer.reason is None
+    else:
+        unclear = answer.word in ("busy", "waiting")
+    if unclear and not hint.again:
+        # No answer, or the notice came before the token died: one more look.
+        ports.work.put([Delayed(hint._replace(again=True), SECOND_LOOK_SECONDS)])
+    return answer
+
+
+def _wait_for_pause(key: Key, hint: Hint, now: int, ports: ProbePorts) -> Answer:
+    """False hints may hide a true one: of those that meet the pause, one waits for its end."""
+    if not hint.again and ports.endings.postpone(key, now + PROBE_SECONDS, now):
+        try:
+            ports.work.put([Delayed(hint._replace(again=True), PROBE_SECONDS)])
+        except Failure:
+            ports.endings.remind(key, now + PROBE_SECONDS)
+            raise
+        return Answer("waiting")
+    return Answer("skipped")
 
 
 def _first(

@@ -18,6 +18,7 @@ from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import (
     DOUBT_SECONDS,
     Answer,
+    Cause,
     FreshTokens,
     Hindrance,
     Leased,
@@ -30,8 +31,9 @@ from mooring.core.upkeep import (
 from mooring.core.upkeep_ports import Circuits, Leases, Resealer, TokenKeeper, TokensQueue
 from mooring.flows.token_sets import ringing
 
-TOKEN_CALL_SECONDS, STORE_SECONDS, PREPARE_SECONDS, MARGIN_SECONDS = 10, 6, 4, 1
+TOKEN_CALL_SECONDS, STORE_SECONDS, PREPARE_SECONDS, MARGIN_SECONDS = 10, 13, 4, 1
 UNREADABLE_SECONDS = 3_600
+LOOK_SECONDS = 30
 
 _HINDERED = {
     Hindrance.NOT_FOUND: ("skipped", Reason.CONNECTION_NOT_FOUND),
@@ -66,7 +68,7 @@ class Call(NamedTuple):
     leased: Leased
     provider: Provider
     now: int
-    trial: bool
+    closes_circuit: bool
     left: Callable[[], float]
 
 
@@ -94,7 +96,23 @@ def refresh(order: Order, ports: RefreshPorts, left: Callable[[], float]) -> Ans
     if isinstance(leased, Refused):
         word, reason = _HINDERED[leased.why]
         return Answer(word, reason, leased.until)
-    return _call(Call(leased, provider, now, order.trial, left), ports)
+    closes = order.trial or order.cause is Cause.ASKED
+    call = Call(leased, provider, now, closes, left)
+    if leased.unheard:
+        return _look(call, ports)
+    return _call(call, ports)
+
+
+def _look(call: Call, ports: RefreshPorts) -> Answer:
+    """The first look at a connection whose last answer was lost calls nobody.
+
+    What kept the answer from the table may have kept the recovery queue's worker from it, too. Its message
+    comes again within seconds, and the token must not be used once more before.
+    """
+    now = int(ports.clock())
+    until = now + LOOK_SECONDS
+    ports.leases.put_off(call.leased, Setback(Reason.REFRESH_IN_DOUBT, until, in_doubt=False), now)
+    return Answer("waiting", Reason.REFRESH_IN_DOUBT, until)
 
 
 def _call(call: Call, ports: RefreshPorts) -> Answer:
@@ -165,7 +183,8 @@ def _call_failed(failure: TokenCallFailure, call: Call, ports: RefreshPorts) -> 
     if outcome is Outcome.MISCONFIGURED:
         with suppress(Failure):  # the connection's own pause holds meanwhile
             ports.circuits.open(call.provider.id, failure.reason, int(ports.clock()))
-    return _put_off(failure.reason, call, ports, detail=failure.detail)
+    noted = failure.maybe_issued and rotates  # an invalid_grant that follows tells of a lost rotation
+    return _put_off(failure.reason, call, ports, in_doubt=noted, wait=False, detail=failure.detail)
 
 
 def _lose(call: Call, ports: RefreshPorts) -> Answer:
@@ -179,17 +198,23 @@ def _lose(call: Call, ports: RefreshPorts) -> Answer:
 
 
 def _put_off(
-    reason: Reason, call: Call, ports: RefreshPorts, *, in_doubt: bool = False, detail: str = ""
+    reason: Reason,
+    call: Call,
+    ports: RefreshPorts,
+    *,
+    in_doubt: bool = False,
+    wait: bool = True,
+    detail: str = "",
 ) -> Answer:
     """Give the lease back and say when to come again; the old token stays as it is."""
     now = int(ports.clock())
     until = retry_at(now, call.leased.failures, ports.jitter())
-    if in_doubt:
+    if in_doubt and wait:
         until = max(until, now + DOUBT_SECONDS)
     if reason is Reason.TOKEN_UNREADABLE:
         until = now + UNREADABLE_SECONDS
     with suppress(Failure):  # a lease ends by itself, and the attempt stays noted
-        ports.leases.put_off(call.leased, Setback(reason, until, in_doubt), now)
+        ports.leases.put_off(call.leased, Setback(reason, until, in_doubt, wait), now)
     return Answer("failed", reason, until, detail)
 
 
@@ -206,7 +231,7 @@ def _store(tokens: TokenSet, keys: SealingKeys, call: Call, ports: RefreshPorts)
             return _recover(refreshed, ports)
     if stored is Storing.OBSOLETE:
         return Answer("failed", Reason.UNINSTALLED_MEANWHILE)
-    if call.trial:
+    if call.closes_circuit:
         with suppress(Failure):  # the next trial closes it
             ports.circuits.close(call.provider.id)
     return Answer("refreshed")

@@ -1,13 +1,14 @@
-"""Find what is due and queue it: never more than the workers drain in two minutes, oldest first.
+"""Find what is due and queue it: never more than the workers drain in two minutes, in fair shares.
 
 Reads the sparse index `due` alone, so the work grows with the connections that are due and not with
 those that are stored. What falls due before the next firing is queued with a delay.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import NamedTuple
 
 from mooring.core.schedule import shards
@@ -17,7 +18,7 @@ from mooring.core.upkeep_ports import Circuits, DueIndex, OpenFlows, WorkQueue
 FIRING_SECONDS = 60
 MARGIN_SECONDS = 5
 PAGE, BATCH, TRIALS = 200, 100, 3
-QUEUED_SECONDS = 240
+QUEUED_SECONDS = 150
 """A message that was queued longer ago was lost or dropped: its connection is queued again."""
 STRANDED_SECONDS = (600, 900)
 """When a flow counts as stranded: nobody can finish it any more, and each is seen by several sweeps."""
@@ -73,10 +74,10 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
         provider: max((now - page.rows[0].due_at for page in pages if page.rows), default=0)
         for provider, pages in _by_provider(firsts).items()
     }
-    rows = _rows(firsts, opened, now + FIRING_SECONDS, ports)
-    fresh = (row for row in rows if row not in ports.queued)
+    shares = _shares(firsts, opened, limit, depth, ports.queued)
+    rows = _rows(firsts, opened, shares, now + FIRING_SECONDS, ports)
     enqueued = 0
-    for batch in _batches(islice(fresh, max(0, limit - depth))):
+    for batch in _batches(islice(rows, max(0, limit - depth))):
         if left() < MARGIN_SECONDS:
             break
         found = ports.due.standing([row.key for row in batch])
@@ -112,14 +113,51 @@ def _by_provider(pages: Mapping[str, DuePage]) -> dict[str, list[DuePage]]:
     return found
 
 
+def _shares(
+    firsts: Mapping[str, DuePage],
+    opened: Mapping[str, object],
+    limit: int,
+    depth: int,
+    queued: Mapping[DueRow, int],
+) -> dict[str, int]:
+    """How many rows of each provider may go out: its fair share of the limit, less what waits of it.
+
+    What was queued may have been worked off since: how much of it tells the queue's depth.
+    """
+    sent = Counter(row.key.provider for row in queued)
+    waiting = min(1.0, depth / max(1, sent.total()))
+    pages = _by_provider(firsts)
+    busy = [name for name, found in pages.items() if sent[name] or any(page.rows for page in found)]
+    busy = [name for name in busy if name not in opened]
+    return {name: max(1, limit // len(busy)) - int(sent[name] * waiting) for name in busy}
+
+
 def _rows(
-    firsts: Mapping[str, DuePage], opened: Mapping[str, object], until: int, ports: SweepPorts
+    firsts: Mapping[str, DuePage],
+    opened: Mapping[str, object],
+    shares: Mapping[str, int],
+    until: int,
+    ports: SweepPorts,
 ) -> Iterator[DueRow]:
-    """Due rows of all shards, the oldest first; of a provider with an open circuit only a few, as trials."""
-    closed = [shard for shard in firsts if shard.partition("#")[0] not in opened]
-    yield from _trials(firsts, opened)
-    streams = [_stream(shard, firsts[shard], until, ports) for shard in closed]
-    yield from heapq.merge(*streams, key=lambda row: row.due_at)
+    """Due rows that are not under way: of each provider the oldest first, and providers take turns.
+
+    None has more than its fair share of the limit under way, so that one that answers slowly or not at
+    all, whose connections are due again and again, does not keep the others waiting. Of one with an
+    open circuit only a few go out, as trials.
+    """
+    yield from (row for row in _trials(firsts, opened) if row not in ports.queued)
+    turns = []
+    for name, share in shares.items():
+        streams = [_stream(shard, firsts[shard], until, ports) for shard in shards(name)]
+        oldest = heapq.merge(*streams, key=lambda row: row.due_at)
+        fresh = (row for row in oldest if row not in ports.queued)
+        turns.append(islice(fresh, max(0, share)))
+    yield from _in_turn(turns)
+
+
+def _in_turn(turns: Sequence[Iterator[DueRow]]) -> Iterator[DueRow]:
+    for several in zip_longest(*turns):
+        yield from (row for row in several if row is not None)
 
 
 def _stream(shard: str, page: DuePage, until: int, ports: SweepPorts) -> Iterator[DueRow]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from mooring.core.errors import Failure, Reason
-from mooring.core.notice import Notice
 from mooring.core.provider import Provider
 from mooring.core.upkeep import Answer, Delayed, Hint, Key, Search
 from mooring.core.upkeep_ports import Endings, NoticeReader, WebhookSecrets, WorkQueue
@@ -59,24 +58,12 @@ def uninstall(delivery: Delivery, ports: UninstallPorts) -> Answer:
     notice = ports.read(provider, delivery.headers, delivery.body, secrets, now)
     if notice is None:
         return Answer("ignored")
-    at = _time(notice, provider, now)
-    if at is None:
+    if not notice.proven or notice.at is None:
+        # A signature without a time can be sent again after a reinstall.
         ports.work.put([Delayed(Hint(provider.id, notice.account_id))])
-        return Answer("accepted")
-    return _end(provider.id, notice.account_id, at, now, ports)
-
-
-def _time(notice: Notice, provider: Provider, now: int) -> int | None:
-    """When the account was uninstalled, or None when that is only a hint.
-
-    A signature without a time can be sent again after a reinstall. So it is taken for a hint where the
-    provider can be asked, and for an event of just now where nothing better can be had.
-    """
-    if not notice.proven:
-        return None
-    if notice.at is not None:
-        return min(notice.at, now)
-    return now if provider.probe is None else None
+        return Answer("accepted", notice_id=notice.event_id)
+    at = min(notice.at, now)
+    return _end(provider.id, notice.account_id, at, now, ports)._replace(notice_id=notice.event_id)
 
 
 def _end(provider: str, account_id: str, at: int, now: int, ports: UninstallPorts) -> Answer:

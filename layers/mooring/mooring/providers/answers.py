@@ -55,7 +55,12 @@ def read_token_set(
         # A gateway gave up waiting; behind it the token may have been issued.
         raise TokenCallFailure(Outcome.IN_DOUBT, Reason.PROVIDER_TIMEOUT, "HTTP 504")
     if answer.status == 429 or answer.status >= 500:
-        raise TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, f"HTTP {answer.status}")
+        raise TokenCallFailure(
+            Outcome.TRANSIENT,
+            Reason.PROVIDER_UNAVAILABLE,
+            f"HTTP {answer.status}",
+            maybe_issued=answer.status >= 500,
+        )
     fields = parse_object(answer.body)
     if fields is None:
         # A 2xx that cannot be read may hide a token that was issued.
@@ -131,6 +136,9 @@ def _refusal(status: int, fields: Mapping[str, Any], rules: Response) -> TokenCa
 def _of_one(failure: TokenCallFailure, fields: Mapping[str, Any], rules: Response) -> TokenCallFailure:
     """Of a refresh, only what is said about the client itself speaks for all of its connections."""
     word = str(field(fields, rules.error) or "")
+    if failure.outcome is Outcome.TRANSIENT and failure.reason is Reason.GRANT_REFUSED:
+        # Nobody said that the grant is gone.
+        return TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_ERROR, failure.detail)
     if failure.outcome is not Outcome.MISCONFIGURED or word in _ABOUT_THE_CLIENT or word in rules.errors:
         return failure
     return TokenCallFailure(Outcome.TRANSIENT, failure.reason, failure.detail or "said of one connection")

@@ -101,9 +101,9 @@ class Uninstall(Part):
     signature_header: HeaderName | None = None
     """Header with the signature of the raw body, in that exact encoding and with nothing before it."""
     event_id: Locator | None = None
-    """Where the notice's own id stands, so that a repeated one is known."""
+    """Where the notice's own id stands; it goes into the log, so that a delivery is found here and there."""
     time: Locator | None = None
-    """Where its time stands in a signed body: epoch seconds or milliseconds, or ISO 8601 with its zone."""
+    """Where its time stands in a signed body: epoch (milli)seconds or zoned ISO 8601. Without one: a hint."""
     account: Locator
     """Where the account's id stands; with a proof in the body, for no signature covers a header."""
     event: Event | None = None

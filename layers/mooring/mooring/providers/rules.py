@@ -247,6 +247,19 @@ def _notice(descriptor: "Descriptor") -> Found:
         yield "uninstall.account", "must stand in the body (`body:...`): the signature covers no header"
     if uninstall and uninstall.time and (uninstall.proof == "none" or not uninstall.time.startswith("body:")):
         yield "uninstall.time", "counts only in the body of a notice with a proof: remove it"
+    if uninstall and uninstall.proof != "none" and not (uninstall.time or _can_be_asked(descriptor)):
+        yield (
+            "uninstall.time",
+            (
+                "is missing, and a signed notice without a time can be sent again after a reinstall: add a "
+                "`probe` or a `refresh` part, because somebody must be asked"
+            ),
+        )
+
+
+def _can_be_asked(descriptor: "Descriptor") -> bool:
+    """Whether the provider can tell a live connection from a dead one."""
+    return descriptor.probe is not None or descriptor.refresh is not None
 
 
 def _placement(descriptor: "Descriptor") -> Found:
