@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("by_hand")
 
 READERS = 50
 UPDATE, DECRYPT = "DynamoDB_20120810.UpdateItem", "TrentService.Decrypt"
+DELETE = "DynamoDB_20120810.DeleteItem"
 
 
 def test_fifty_readers_of_a_dead_token_make_one_refresh(
@@ -78,12 +79,19 @@ def test_what_one_refresh_costs(stack: RunningStack, merchant: Merchant, service
     wait_for(lambda: one.version == 3, "the refresh from the queue")
     assert len(simulator.calls()) == calls + 1
     stack.control("DELETE", "calls")
-    assert service.refresh(one.key).json()["version"] == 4
+    one.fall_due()
+    sweep(stack)
+    wait_for(lambda: one.version == 4, "the refresh from the queue")
     made = stack.calls("refresh")
     assert made[UPDATE] == 2, "the lease, and the new tokens"
     assert made[DECRYPT] <= 2
     assert set(made) <= {UPDATE, DECRYPT}, made
-    assert len(simulator.calls()) == calls + 2
+    stack.control("DELETE", "calls")
+    assert service.refresh(one.key).json()["version"] == 5
+    asked = stack.calls("refresh")
+    assert (asked[UPDATE], asked[DELETE]) == (2, 1), "what is asked for by hand closes the circuit besides"
+    assert set(asked) <= {UPDATE, DECRYPT, DELETE}, asked
+    assert len(simulator.calls()) == calls + 3
 
 
 def test_what_one_sweep_costs_when_nothing_is_due(stack: RunningStack, merchant: Merchant) -> None:

@@ -162,7 +162,11 @@ def test_forged_events_are_refused(fifth: FifthProvider, provider: Provider) -> 
         assert refused.value.reason is Reason.NOTICE_FORGED, name
 
 
-@pytest.mark.parametrize("at", ["soon", float("inf"), -1, True, int(time.time()) + 10_000])
+@pytest.mark.parametrize(
+    "at",
+    ["soon", float("inf"), -1, True, int(time.time()) + 10_000],
+    ids=["word", "infinite", "negative", "boolean", "far ahead"],
+)
 def test_events_with_an_impossible_time_are_refused(
     fifth: FifthProvider, provider: Provider, at: object
 ) -> None:
