@@ -31,6 +31,8 @@ from tests.support import ROOT
 PROVIDERS = ("notifyvisitors", "yotpo", "xeno", "whatconverts")
 FOREIGN = ("acme", "acme-two")
 FIFTH = "quayside"
+#: What the sweep and the workers note in a row by themselves.
+UPKEEP = {"due_at", "due_shard", "probed_at", "hinted_until", "unauthorized_count", "unauthorized_at"}
 TOKEN_SECONDS = 3_600
 """Life of access tokens: what a test has connected and forgotten does not fall due while others run."""
 PRODUCT = "http://127.0.0.1:4000"
@@ -206,6 +208,11 @@ class RunningStack:
         pages = self.aws("dynamodb").get_paginator("scan").paginate(TableName=self.info["tables"][table])
         rows = [row for page in pages for row in page["Items"]]
         return sorted(rows, key=lambda row: json.dumps(row, default=str))
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Every row of the connections table, without what the sweep and the workers note by themselves."""
+        rows = self.rows("connections")
+        return [{name: value for name, value in row.items() if name not in UPKEEP} for row in rows]
 
     def connections_of(self, merchant: str) -> list[dict[str, Any]]:
         """A merchant's rows of the connections table, in the order of keys."""

@@ -59,7 +59,7 @@ WITH_STATE: dict[str, tuple[Change, int, str]] = {
 def test_refused_before_anything_is_spent(stack: RunningStack, merchant: Merchant, provider: str) -> None:
     back = merchant.decide(provider)
     simulator, found = stack.simulator(provider), query(back)
-    calls, flows, connections = len(simulator.calls()), stack.rows("flows"), stack.rows("connections")
+    calls, flows, connections = len(simulator.calls()), stack.rows("flows"), stack.connections()
     address = back.location.partition("?")[0]
     cases = ANYWHERE if provider == "notifyvisitors" else ANYWHERE | WITH_STATE
     for name, (change, status, reason) in cases.items():
@@ -69,7 +69,7 @@ def test_refused_before_anything_is_spent(stack: RunningStack, merchant: Merchan
         assert page.all("set-cookie") == [], name
     assert len(simulator.calls()) == calls
     assert stack.rows("flows") == flows
-    assert stack.rows("connections") == connections
+    assert stack.connections() == connections
     assert returned(merchant.browser.follow(back))["status"] == ["connected"]
 
 

@@ -70,7 +70,7 @@ def test_a_byte_order_mark_does_no_harm(stack: RunningStack, merchant: Merchant,
 
 def test_slow_answers_end_at_the_deadline(stack: RunningStack, merchant: Merchant) -> None:
     calls = {provider: len(stack.simulator(provider).calls()) for provider in PROVIDERS}
-    connections = stack.rows("connections")
+    connections = stack.connections()
     stories = []
     for mode, provider in SLOW:
         tab = merchant.other_browser()
@@ -87,7 +87,7 @@ def test_slow_answers_end_at_the_deadline(stack: RunningStack, merchant: Merchan
         seconds = list(pool.map(finish, stories))
     assert max(seconds) < DEADLINE_SECONDS + 3, seconds
     assert min(seconds) > 8, seconds
-    assert stack.rows("connections") == connections
+    assert stack.connections() == connections
     for provider, tab, _ in stories:
         # A dripping provider notes the call once it notices that nobody listens any more.
         deadline = time.monotonic() + 5

@@ -204,9 +204,9 @@ def test_five_at_once_and_once_more(stack: RunningStack, living: Upkeep) -> None
 
 
 def test_an_account_that_nobody_has(stack: RunningStack, shop: str) -> None:
-    connections = stack.rows("connections")
+    connections = stack.connections()
     assert deliver(stack, stack.fifth.event(shop)) == (200, "accepted")
-    assert stack.rows("connections") == connections
+    assert stack.connections() == connections
     assert any(row["pk"]["S"] == f"tombstone#{FIFTH}#{shop}" for row in stack.rows("flows"))
 
 
