@@ -125,7 +125,7 @@ def test_a_dry_run_runs_nothing(api: Running) -> None:
 
 
 def test_a_busy_function_is_throttled(api: Running) -> None:
-    api.invoke({"do": "tick", "seconds": "0.7"}, InvocationType="Event")
+    api.invoke({"do": "tick", "seconds": "2"}, InvocationType="Event")
     until(lambda: len(api.notes) == 1)
     assert _refusal(api, {"do": "tick"}) == (429, "TooManyRequestsException")
     until(lambda: len(api.results) == 1)
