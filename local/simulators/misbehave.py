@@ -63,18 +63,20 @@ class Misbehaviour:
         self._waiting: dict[str, deque[str]] = {name: deque() for name in ENDPOINTS}
 
     def plan(self, endpoint: str, mode: str, times: int) -> None:
-        """Let the next `times` requests of `endpoint` misbehave.
+        """Let the next `times` requests of `endpoint` misbehave; 0 forgets what was planned for it.
 
         Raises:
-            ValueError: unknown endpoint or mode, or `times` outside 1 to 1,000.
+            ValueError: unknown endpoint or mode, or `times` outside 0 to 1,000.
         """
         if endpoint not in ENDPOINTS:
             raise ValueError(f"endpoint is one of: {', '.join(sorted(ENDPOINTS))}")
         if mode not in MODES:
             raise ValueError(f"mode is one of: {', '.join(sorted(MODES))}")
-        if not 1 <= times <= 1_000:
-            raise ValueError("times is between 1 and 1000")
+        if not 0 <= times <= 1_000:
+            raise ValueError("times is between 0 and 1000")
         with self._lock:
+            if times == 0:
+                self._waiting[endpoint].clear()
             self._waiting[endpoint].extend([mode] * times)
 
     def take(self, endpoint: str) -> str | None:

@@ -171,8 +171,10 @@ class Scenario:
         up, simulator = self._connected(FIFTH), self._stack.simulator(FIFTH)
         # No message about another connection may meet the refusal.
         with self._stack.paused("queues/refresh"):
-            simulator.misbehave("invalid_client")
+            # Twice: a process that remembers another secret from earlier tests asks again with the present one.
+            simulator.misbehave("invalid_client", times=2)
             assert not self._service.refresh(up.key).ok
+            simulator.misbehave("invalid_client", times=0)
         assert self._circuit_is_open()
         up.pass_time(3_600)
         up.fall_due()

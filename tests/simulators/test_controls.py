@@ -46,7 +46,7 @@ def test_reset_forgets_everything(driver: Driver) -> None:
     [
         {"endpoint": "consent", "mode": "http_500"},
         {"endpoint": "token", "mode": "unheard_of"},
-        {"endpoint": "token", "mode": "huge", "times": 0},
+        {"endpoint": "token", "mode": "huge", "times": -1},
         {"endpoint": "token", "mode": "huge", "times": "many"},
         {"mode": "huge"},
         ["huge"],
