@@ -14,6 +14,7 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test bench check format validate build lock schemas clean deploy smoke
+.PHONY: soak soak-short safeguards scale simulate
 
 help: ## Say what can be made (this)
 	@awk -F ':.*## ' '/^[a-z<>%-]+:.*## / { sub("%", "<function>", $$1); printf "  make %-20s %s\n", $$1, $$2 }' \
@@ -33,6 +34,21 @@ test: setup ## Run all tests with coverage, or some without: make test ARGS="-k 
 
 bench: setup ## Measure beside a bare Lambda, Authlib and Slack Bolt; DOC=1 rewrites docs/performance.md
 	@$(BIN)/python -m tests.bench $(if $(DOC),--doc) $(ARGS)
+
+soak: setup ## Ten minutes of faults and kills under load, about twenty in all; DOC=1 rewrites docs/reliability.md
+	@$(BIN)/python -m tests.soak $(if $(DOC),--doc) $(ARGS)
+
+soak-short: setup ## The same with two minutes of faults and fewer connections, about six in all
+	@$(BIN)/python -m tests.soak --connections 300 --minutes 2 $(ARGS)
+
+safeguards: setup ## Take the safeguards of the refresh out one at a time, and see that a test fails each time
+	@$(BIN)/python -m tests.safeguards $(ARGS)
+
+scale: setup ## Count calls and rows against stored connections, and one worker's pace; DOC=1 rewrites docs/scale.md
+	@$(BIN)/python -m tests.scale $(if $(DOC),--doc) $(ARGS)
+
+simulate: setup ## Simulate ten million connections; DOC=1 rewrites docs/scale.md
+	@$(BIN)/python -m tools.simulate $(if $(DOC),--doc)
 
 check: setup ## Format, lint, types, architecture, template, secrets: all that needs no running stack
 	$(BIN)/ruff format --check $(CODE)

@@ -159,6 +159,15 @@ class Emulator:
             payload, error_type, invocation.lines(), duration_ms, cold, invocation.init_ms if cold else None
         )
 
+    @property
+    def alive(self) -> bool:
+        """Whether the function's process is there, or will be with the first event.
+
+        The emulator notices only with the next event that it was killed while it had nothing to do, and that
+        event would be lost. Lambda gives it a new sandbox.
+        """
+        return self._process.poll() is None and (self.served == 0 or _has_child(self._process.pid))
+
     def stop(self) -> None:
         """End the emulator and the function's process in it."""
         self._connection.close()
@@ -195,6 +204,21 @@ class Emulator:
             else:
                 return connection
         return None
+
+
+def _has_child(pid: int) -> bool:
+    """Whether a process has a child that runs."""
+    children: list[str] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread ended meanwhile
+            children += thread.read_text().split()
+    return any(_runs(child) for child in children)
+
+
+def _runs(pid: str) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def process_ended(error_type: str | None) -> bool:

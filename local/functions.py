@@ -17,6 +17,7 @@ from local.template import Route
 from local.timetable import event_of
 
 _PLACEHOLDER = "-"
+_MORE_STARTS = 3
 
 
 def spec_of(
@@ -27,7 +28,7 @@ def spec_of(
     Args:
         function: as the template declares it.
         build: the staging folder.
-        endpoint_url: the simulated AWS.
+        endpoint_url: where it reaches the simulated AWS.
         lambda_url: the Lambda API.
         base_url: ours; it stands in for the https address that the template makes of the domain name.
     """
@@ -68,9 +69,14 @@ def warm(pool: RuntimePool, event: Mapping[str, Any] | bytes, log: Path) -> None
         log: where the function writes.
 
     Raises:
-        StackError: the function cannot be loaded; names the log.
+        StackError: the function cannot be loaded, or takes too long for it again and again; names the log.
     """
     result = pool.invoke(event)
+    for _ in range(_MORE_STARTS):
+        if result.error != "Sandbox.Timedout":
+            break
+        # All functions start at once; on a machine that has other work too, that may take too long for one.
+        result = pool.invoke(event)
     if result.error is not None:
         said = f"{result.error}: {_message(result.payload)}"
         raise StackError(f"the function {pool.spec.name} does not run: {said} (see {log})")

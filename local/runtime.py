@@ -70,6 +70,9 @@ class RuntimePool:
         """
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         emulator = self._take()
+        while not emulator.alive:
+            self._give_back(emulator, keep=False)
+            emulator = self._take()
         started = time.perf_counter()
         keep = False
         try:

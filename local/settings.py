@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ _HIGHEST_PORT = 65_535
 _LIFETIME = "240"
 _LIFETIME_NAME = "MOORING_LOCAL_TOKEN_SECONDS"
 _LONGEST_LIFETIME = 31_536_000
+_THROUGH_NAME = "MOORING_LOCAL_AWS_THROUGH"
+#: Functions sign what they send there, and nobody outside of this machine is to get it.
+_LOOPBACK_ORIGIN = re.compile(r"http://(?:127\.0\.0\.1|localhost):[0-9]{1,5}")
 _SECRET_NAMES = frozenset({"client_secret", "webhook_secret"})
 
 Secrets = Mapping[str, Mapping[str, str]]
@@ -31,6 +35,9 @@ class Options:
         config: a YAML file that is laid over mooring.yaml.
         secrets: a JSON file with providers' secrets.
         token_seconds: life of an access token at the simulated provider whose tokens expire.
+        aws_through: address under which the functions reach the simulated AWS, of something that stands
+            between, such as a proxy that makes calls fail; None lets them call it directly. What stands
+            there finds the simulated AWS's own address in the stack folder (`StackDir.aws_file`).
     """
 
     stack_dir: Path = DEFAULT
@@ -39,6 +46,7 @@ class Options:
     config: Path | None = None
     secrets: Path | None = None
     token_seconds: int = int(_LIFETIME)
+    aws_through: str | None = None
 
 
 def read_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
@@ -64,6 +72,7 @@ def read_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Option
             1,
             _LONGEST_LIFETIME,
         ),
+        aws_through=_loopback(_THROUGH_NAME, environ.get(_THROUGH_NAME, "").strip()),
     )
 
 
@@ -107,6 +116,14 @@ def _number(name: str, text: str, lowest: int, highest: int) -> int:
     if not text.isascii() or not text.isdecimal() or not lowest <= int(text) <= highest:
         raise StackError(f"{name} must be a number from {lowest} to {highest}, not {text!r}")
     return int(text)
+
+
+def _loopback(name: str, text: str) -> str | None:
+    if text and not _LOOPBACK_ORIGIN.fullmatch(text):
+        raise StackError(
+            f"{name} must be an address of this machine like http://127.0.0.1:4567, not {text!r}"
+        )
+    return text or None
 
 
 def _path(environ: Mapping[str, str], name: str) -> Path | None:

@@ -98,7 +98,7 @@ class Stack:
         self._cleanup.callback(aws.stop)
         threads = ThreadPoolExecutor(4, thread_name_prefix="start")
         self._cleanup.callback(threads.shutdown, wait=False, cancel_futures=True)
-        made = threads.submit(_provision, aws)
+        made = threads.submit(self._provision, aws)
         project, local = self._load()
         client_ids = {name: enabled.client_id for name, enabled in project.config.providers.items()}
         providers = start_simulators(
@@ -126,6 +126,12 @@ class Stack:
         starters.start()
         self._announce(endpoint_url, lambda_url, resources, providers, demo)
         self._say_ready(project, providers, time.monotonic() - started)
+
+    def _provision(self, aws: AwsProcess) -> tuple[str, Provisioned]:
+        endpoint_url = aws.endpoint_url()
+        if self._options.aws_through:
+            self._state.tell_aws(endpoint_url)
+        return endpoint_url, provision(_TEMPLATE, endpoint_url=endpoint_url, parameters=_PARAMETERS)
 
     def _load(self) -> tuple["Project", "LocalCompile"]:
         # pydantic and PyYAML: worth waiting for only now, while the simulated AWS starts.
@@ -182,7 +188,7 @@ class Stack:
             spec = spec_of(
                 function,
                 build=self._state.build,
-                endpoint_url=endpoint_url,
+                endpoint_url=self._options.aws_through or endpoint_url,
                 lambda_url=lambda_url,
                 base_url=self._base_url,
             )
@@ -267,11 +273,6 @@ def _listen(port: int) -> socket.socket:
             f"PORT=8080 make run"
         ) from error
     return listener
-
-
-def _provision(aws: AwsProcess) -> tuple[str, Provisioned]:
-    endpoint_url = aws.endpoint_url()
-    return endpoint_url, provision(_TEMPLATE, endpoint_url=endpoint_url, parameters=_PARAMETERS)
 
 
 def _stop_all(pools: Sequence[RuntimePool]) -> None:

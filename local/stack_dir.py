@@ -45,6 +45,11 @@ class StackDir:
         """How each function is run, for `python -m local.invoke`."""
         return self.folder / "functions.json"
 
+    @property
+    def aws_file(self) -> Path:
+        """Address of the simulated AWS, early: only where functions reach it through something else."""
+        return self.folder / "aws.txt"
+
     def log(self, name: str) -> Path:
         """A log file."""
         return self.folder / "logs" / f"{name}.log"
@@ -83,8 +88,13 @@ class StackDir:
         _write(self.functions_file, functions)
         _write(self.stack_file, stack)
 
+    def tell_aws(self, endpoint_url: str) -> None:
+        """Say where the simulated AWS is, before any function calls it."""
+        _replace(self.aws_file, endpoint_url)
+
     def forget(self) -> None:
-        """Take back what `announce` said."""
+        """Take back what `announce` and `tell_aws` said."""
+        self.aws_file.unlink(missing_ok=True)
         self.stack_file.unlink(missing_ok=True)
         self.functions_file.unlink(missing_ok=True)
 
@@ -112,6 +122,10 @@ def read_json(path: Path) -> Any:
 
 
 def _write(path: Path, content: Any) -> None:
+    _replace(path, json.dumps(content, indent=2) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)

@@ -27,6 +27,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _STACK_ROOMS = ("tests/browser/", "tests/e2e/", "tests/iam/test_real_calls.py")
+_FAULT_SCENARIOS = "tests/faults/test_f"
+"""Files with scenarios by number: they share the broken stack."""
 _LAST = "tests/e2e/test_nothing_leaks.py"
 
 
@@ -36,10 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class _OneStack(LoadScopeScheduling):  # type: ignore[misc]
-    """The rooms of the running stack go to one worker, so that there is one stack; others go file by file."""
+    """The rooms of the running stack go to one worker, so that there is one stack; others go file by file.
+
+    The fault scenarios have a second stack, which runs beside the first.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stack" if nodeid.startswith(_STACK_ROOMS) else nodeid.partition("::")[0]
+        if nodeid.startswith(_STACK_ROOMS):
+            return "stack"
+        return "faults" if nodeid.startswith(_FAULT_SCENARIOS) else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)

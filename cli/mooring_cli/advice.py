@@ -30,6 +30,10 @@ _WHAT_TO_DO: Mapping[str, str] = {
     Reason.REFRESH_PUT_OFF: (
         "The last try failed, and a pause holds. Why: mooring connections {merchant} --json{options}"
     ),
+    Reason.PROVIDER_PAUSED: (
+        "Until one succeeds, nothing but trials is sent to the provider. Since when: mooring doctor{options}"
+    ),
+    Reason.TOKEN_SUPERSEDED: "Newer tokens are stored already: mooring connections {merchant}{options}",
     Reason.PROVIDER_MISCONFIGURED: f"See {_RUNBOOK}#alarm-provider-misconfigured",
     Reason.PROVIDER_ERROR: f"The provider refused it for a reason of its own. See {_RUNBOOK}#by-reason",
     Reason.PROVIDER_ANSWER_INVALID: f"See {_RUNBOOK}#by-reason",

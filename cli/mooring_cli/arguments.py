@@ -55,6 +55,14 @@ def parser() -> argparse.ArgumentParser:
             "Queues what is due for refresh and waits until that is done; the refreshes follow.",
         )
     )
+    _redrive(
+        _command(
+            commands,
+            "redrive",
+            "Send dead letters through once more, after mending what made them fail.",
+            "Asks first. What is not understood stays where it is. No harm is done by running it twice.",
+        )
+    )
     _stage(
         _command(
             commands,
@@ -136,6 +144,17 @@ def _one(command: argparse.ArgumentParser) -> None:
 
 def _disconnect(command: argparse.ArgumentParser) -> None:
     _one(command)
+    command.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _redrive(command: argparse.ArgumentParser) -> None:
+    _stage(command)
+    command.add_argument(
+        "--queue", choices=("refresh", "recovery"), help="only the dead letters of this queue (default: both)"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="move nothing: count by kind and schema, with the oldest age"
+    )
     command.add_argument("--yes", action="store_true", help="do not ask")
 
 

@@ -17,7 +17,7 @@ from mooring_cli.outside import circuits, metrics, queues
 from mooring_cli.project import enabled_providers
 from mooring_cli.rows import about, scan
 from mooring_cli.stage import Stage, asking, find_stage
-from mooring_cli.survey import ATTRIBUTES, Survey
+from mooring_cli.survey import ATTRIBUTES, Ending, Survey
 
 HEALTHY, UNHEALTHY = 0, 1
 _STATUSES = (Status.ACTIVE, Status.NEEDS_RECONNECT, Status.UNINSTALLED, Status.DISCONNECTED)
@@ -42,9 +42,9 @@ def _read(stage: Stage, now: int) -> Facts:
     known = metrics(stage, now)
     enabled, enabled_by = _enabled(stage)
     survey = _survey(stage, enabled, now)
-    opened = circuits(stage, sorted(survey.statuses), now)
+    switched = circuits(stage, sorted(survey.statuses), now)
     waiting = queues(stage, known.ages if known else {})
-    return Facts(survey, opened, waiting, known, stage.options, enabled_by)
+    return Facts(survey, switched, waiting, known, stage.options, enabled_by)
 
 
 def _enabled(stage: Stage) -> tuple[frozenset[str] | None, str]:
@@ -128,12 +128,22 @@ def _as_json(stage: Stage, now: int, facts: Facts, findings: Sequence[Finding]) 
         "dead_tokens": survey.ended,
         "disabled": dict(survey.disabled),
         "put_off": {"count": survey.reasons.total(), "reasons": dict(survey.reasons.most_common())},
+        "expiring": _ending(survey.expiring),
         "needs_reconnect": {"count": survey.lost.total(), "reasons": dict(survey.lost.most_common())},
         "confirmations": {"pending": survey.waiting, "lapsed": survey.lapsed},
         "circuits": [circuit._asdict() for circuit in facts.circuits],
         "queues": {name: _queue(queue) for name, queue in facts.queues.items()},
         "sweep": facts.metrics and {"seconds_ago": facts.metrics.swept_seconds},
         "findings": [finding._asdict() for finding in findings],
+    }
+
+
+def _ending(ending: Ending) -> dict[str, Any]:
+    return {
+        "count": ending.count,
+        "first_seconds": ending.first_seconds if ending.count else None,
+        "last_seconds": ending.last_seconds if ending.count else None,
+        "first": ending.first or None,
     }
 
 

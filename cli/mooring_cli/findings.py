@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from mooring.core.errors import Reason
 from mooring.core.upkeep import Circuit
-from mooring_cli.output import number, span
+from mooring_cli.output import moment, number, span
 from mooring_cli.outside import WINDOW_SECONDS, Metrics, Queue
-from mooring_cli.survey import Survey, Tally
+from mooring_cli.survey import Ending, Survey, Tally
 
 PATIENCE_SECONDS = 360
 """What is younger heals by itself: the longest pause has four minutes, then come a sweep and a call."""
@@ -80,8 +80,9 @@ def judge(facts: Facts, now: int) -> list[Finding]:
         _put_off(facts.survey),
         _stuck(facts.survey.stuck, facts.options),
         *_circuits(facts.circuits, now, facts.options),
-        *_queues(facts.queues),
+        *_queues(facts.queues, facts.options),
         _confirmations(facts.survey),
+        _expiring(facts.survey.expiring),
         _lost(facts.survey),
     ]
     return found
@@ -102,8 +103,11 @@ def _overdue(tally: Tally, circuits: Sequence[Circuit], options: str) -> Finding
     if not tally.count:
         return Finding("overdue", Level.OK, "none")
     advice = f"Run a sweep and look again in a minute: mooring sweep{options}"
-    if circuits:
-        advice = f"Those of {_names(circuits)} wait for the open circuit: mend that first"
+    opened = [circuit for circuit in circuits if circuit.is_open]
+    if opened:
+        advice = f"Those of {_names(opened)} wait for the open circuit: mend that first"
+    elif circuits:
+        advice = f"Those of {_names(circuits)} catch up, more each minute: look again in ten minutes"
     return Finding("overdue", Level.ATTENTION, _tally(tally), advice, "alarm-overdue")
 
 
@@ -183,16 +187,34 @@ def _circuits(circuits: Sequence[Circuit], now: int, options: str) -> Iterator[F
     if not circuits:
         yield Finding("circuits", Level.OK, "all closed")
     for circuit in circuits:
-        text = f"{circuit.provider}: open for {span(max(0, now - circuit.opened_at))} ({circuit.reason})"
-        advice = (
-            "The provider refuses our client id or secret: compare both with its console. The circuit closes "
-            "when a trial of the sweep succeeds, or a refresh that you ask for: mooring refresh M "
-            f"{circuit.provider} ACCOUNT{options}"
-        )
-        yield Finding("circuits", Level.ATTENTION, text, advice, "alarm-provider-misconfigured")
+        yield _circuit(circuit, now, options) if circuit.is_open else _ramping(circuit, now)
 
 
-def _queues(queues: Mapping[str, Queue | None]) -> Iterator[Finding]:
+def _circuit(circuit: Circuit, now: int, options: str) -> Finding:
+    text = f"{circuit.provider}: open for {span(max(0, now - circuit.opened_at))} ({circuit.reason})"
+    if circuit.not_before > now:
+        text += f"; at its own wish not asked before {moment(circuit.not_before)}"
+    refuses = circuit.reason == Reason.PROVIDER_MISCONFIGURED
+    what = (
+        "The provider refuses our client id or secret: compare both with its console"
+        if refuses
+        else "The provider does not answer as it should: look at its status page. Nothing is lost by waiting"
+    )
+    advice = (
+        f"{what}. The circuit closes when a trial of the sweep succeeds, or a refresh that you ask for: "
+        f"mooring refresh M {circuit.provider} ACCOUNT{options}"
+    )
+    section = "alarm-provider-misconfigured" if refuses else "alarm-overdue"
+    return Finding("circuits", Level.ATTENTION, text, advice, section)
+
+
+def _ramping(circuit: Circuit, now: int) -> Finding:
+    ago = span(max(0, now - (circuit.closed_at or now)))
+    text = f"{circuit.provider}: closed {ago} ago ({circuit.reason}); its share grows again, minute by minute"
+    return Finding("circuits", Level.NOTE, text)
+
+
+def _queues(queues: Mapping[str, Queue | None], options: str) -> Iterator[Finding]:
     for name, queue in queues.items():
         if queue is None:
             yield Finding(
@@ -205,28 +227,31 @@ def _queues(queues: Mapping[str, Queue | None]) -> Iterator[Finding]:
         elif not queue.depth:
             yield Finding(f"queue {name}", Level.OK, "empty")
         else:
-            yield _queue(queue)
+            yield _queue(queue, options)
 
 
-def _queue(queue: Queue) -> Finding:
+def _queue(queue: Queue, options: str) -> Finding:
     old = "" if queue.oldest_seconds is None else f", the oldest for {span(queue.oldest_seconds)}"
     text = f"{number(queue.depth, 'message')}{old}"
-    advice = _QUEUE_ADVICE[queue.name]
     # Only the refresh queue is full on good days, and where no age is known its depth proves nothing. SQS
     # leaves what was received three times out of that age, so it says nothing of the recovery queue.
     bad = queue.name != "refresh" or (queue.oldest_seconds or 0) > WORK_PATIENCE_SECONDS
     if not bad:
         return Finding(f"queue {queue.name}", Level.NOTE, text)
-    anchor = queue.name if queue.name.endswith("-dead") else f"{queue.name}-queue"
+    advice, anchor = _QUEUE_ADVICE[queue.name], f"{queue.name}-queue"
+    if queue.name.endswith("-dead"):
+        name = queue.name.removesuffix("-dead")
+        advice, anchor = f"{advice}: mooring redrive --queue {name}{options}", queue.name
     return Finding(f"queue {queue.name}", Level.ATTENTION, text, advice, f"alarm-{anchor}")
 
 
 _QUEUE_ADVICE = {
     "refresh": "The workers do not keep up: look for throttles, and at the provider's answers",
-    "refresh-dead": "Refreshes that failed five times. Find out why, mend it, and start a redrive",
+    "refresh-dead": "Messages that failed five times. Find out why, mend it, and send them through once more",
     "recovery": "Tokens that wait to be stored, and are nowhere else. Look again in a minute, for they are "
     "tried every fifteen seconds; if they still wait, mend the table first",
-    "recovery-dead": "Tokens that could not be stored, and are nowhere else. Never purge this queue",
+    "recovery-dead": "Tokens that could not be stored, and are nowhere else. Never purge this queue. Mend "
+    "the table, and send them through once more",
 }
 
 
@@ -235,6 +260,15 @@ def _confirmations(survey: Survey) -> Finding:
         return Finding("confirmations", Level.OK, "none pending")
     lapsed = f", {survey.lapsed:,} too old to be confirmed" if survey.lapsed else ""
     return Finding("confirmations", Level.NOTE, f"{survey.waiting:,} pending{lapsed}")
+
+
+def _expiring(ending: Ending) -> Finding:
+    if not ending.count:
+        return Finding("expiring", Level.OK, "none")
+    text = f"{number(ending.count, 'connection')} must be reconnected within {span(ending.last_seconds)}"
+    return Finding(
+        "expiring", Level.NOTE, f"{text}, the first in {span(ending.first_seconds)}: {ending.first}"
+    )
 
 
 def _lost(survey: Survey) -> Finding:

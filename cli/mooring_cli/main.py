@@ -22,6 +22,7 @@ COMMANDS = {
     "refresh": ("changes", "run_refresh"),
     "disconnect": ("changes", "run_disconnect"),
     "sweep": ("sweep", "run"),
+    "redrive": ("redrive", "run"),
     "doctor": ("doctor", "run"),
     "providers": ("providers", "run"),
     "check": ("check", "run"),

@@ -45,16 +45,16 @@ class Metrics(NamedTuple):
 
 
 def circuits(stage: Stage, providers: Sequence[str], now: int) -> list[Circuit]:
-    """The open circuits of these providers, in the order of their names. Raises CommandError."""
+    """The circuits of these providers that are open or were closed lately, by name. Raises CommandError."""
     client = stage.client("dynamodb", attempts=1)
     try:
-        opened = DynamoCircuits(client, stage.flows_table, lambda: now).opened(providers)
+        known = DynamoCircuits(client, stage.flows_table, lambda: now).known(providers)
     except Failure as failure:
         raise CommandError(
             f"The table {stage.flows_table} cannot be read ({failure.detail}). Your credentials need "
             "dynamodb:BatchGetItem on it"
         ) from None
-    return [opened[provider] for provider in sorted(opened)]
+    return [known[provider] for provider in sorted(known)]
 
 
 def queues(stage: Stage, ages: dict[str, int]) -> dict[str, Queue | None]:

@@ -23,6 +23,7 @@ ATTRIBUTES = (
     "retry_at",
     "failing_since",
     "expires_at",
+    "expiring_at",
     "last_error",
     "pending_until",
 )
@@ -48,8 +49,24 @@ class Tally:
         self.count += 1
         if seconds is not None and (not self.oldest or seconds > self.oldest_seconds):
             self.oldest_seconds = max(0, seconds)
-            provider, _, account = str(row["connection"]).partition("#")
-            self.oldest = f"{row['merchant_id']} {provider} {account}"
+            self.oldest = _name(row)
+
+
+@dataclass(slots=True)
+class Ending:
+    """How many whose grant ends soon: in how many seconds the first and the last, and which is the first."""
+
+    count: int = 0
+    first_seconds: int = 0
+    last_seconds: int = 0
+    first: str = ""
+
+    def add(self, row: Mapping[str, Any], seconds: int) -> None:
+        """Count one more, which ends in `seconds`."""
+        if not self.count or seconds < self.first_seconds:
+            self.first_seconds, self.first = seconds, _name(row)
+        self.last_seconds = max(seconds, self.last_seconds)
+        self.count += 1
 
 
 @dataclass(slots=True)
@@ -60,7 +77,8 @@ class Survey:
     their merchant, and `failing_reasons` why no refresh mends those of `failing`, of which `ended` have a
     dead token. `disabled` counts active connections of providers that are not enabled, by provider;
     `forsaken` are those of them that are late or have a dead token. They are in no other tally, because
-    no sweep looks for them. `waiting` and `lapsed` count sets of tokens that nobody confirmed yet.
+    no sweep looks for them. `expiring` are those whose merchant must come back before their grant ends.
+    `waiting` and `lapsed` count sets of tokens that nobody confirmed yet.
 
     Args:
         enabled: the ids of the enabled providers, or None where they are not known.
@@ -78,6 +96,7 @@ class Survey:
     disabled: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
+    expiring: Ending = field(default_factory=Ending)
     waiting: int = 0
     lapsed: int = 0
 
@@ -102,6 +121,8 @@ class Survey:
         elif self.enabled is not None and provider not in self.enabled:
             self._add_disabled(provider, row, now)
         else:
+            if "expiring_at" in row:
+                self.expiring.add(row, max(0, row["expiring_at"] - now))
             self._add_failing(row, now)
             self._add_active(row, now)
 
@@ -138,6 +159,11 @@ class Survey:
             self.reasons[_reason(row)] += 1
         elif due_at is not None and due_at + LATE_SECONDS < now and attempt_at is None:
             self.overdue.add(row, now - due_at)
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    provider, _, account = str(row["connection"]).partition("#")
+    return f"{row['merchant_id']} {provider} {account}"
 
 
 def _reason(row: Mapping[str, Any]) -> str:

@@ -80,5 +80,5 @@ def _line(answer: Mapping[str, Any]) -> str:
     ]
     if circuits := answer.get("open_circuits"):
         names = ", ".join(map(str, circuits))
-        parts.append(f"held back, because the provider refuses our credentials: {names}")
+        parts.append(f"held back behind an open circuit: {names}")
     return f"Swept: {'; '.join(parts)}."

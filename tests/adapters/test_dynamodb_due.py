@@ -79,7 +79,7 @@ def test_keys_that_stay_unanswered_are_a_failure(aws: AwsServer, setting: Settin
 def test_circuits_that_were_left_unanswered_are_asked_for_again(aws: AwsServer, setting: Setting) -> None:
     setting.circuits.open("prov-left", Reason.PROVIDER_MISCONFIGURED, NOW)
     with aws.failing(unanswered(FLOWS, {"pk": {"S": "circuit#prov-left"}})):
-        assert list(setting.circuits.opened(["prov-left"])) == ["prov-left"]
+        assert list(setting.circuits.known(["prov-left"])) == ["prov-left"]
     assert setting.pauses == [0.05]
     assert aws.asked("BatchGetItem")[-1]["RequestItems"][FLOWS]["ConsistentRead"] is True
 
@@ -91,6 +91,7 @@ def test_a_circuit_as_it_lies(aws: AwsServer, setting: Setting) -> None:
         "provider": {"S": "prov-lies"},
         "reason": {"S": "provider_misconfigured"},
         "opened_at": {"N": str(NOW)},
+        "not_before": {"N": "0"},
         "expires_at": {"N": str(NOW + 30 * 86_400)},
     }
 
@@ -99,9 +100,9 @@ def test_a_table_that_does_not_answer_is_said_by_its_code(aws: AwsServer, settin
     calls: list[tuple[str, Callable[[], object]]] = [
         ("Query", lambda: setting.due.due("prov-a#0", NOW, 1)),
         ("BatchGetItem", lambda: setting.due.standing([Key("m", "prov-a", "x")])),
-        ("BatchGetItem", lambda: setting.circuits.opened(["prov-a"])),
+        ("BatchGetItem", lambda: setting.circuits.known(["prov-a"])),
         ("PutItem", lambda: setting.circuits.open("prov-a", Reason.PROVIDER_MISCONFIGURED, NOW)),
-        ("DeleteItem", lambda: setting.circuits.close("prov-a")),
+        ("UpdateItem", lambda: setting.circuits.close("prov-a", NOW)),
     ]
     for operation, call in calls:
         with aws.out(operation, "AccessDeniedException"), pytest.raises(Failure) as caught:

@@ -55,7 +55,8 @@ def refreshes() -> list[Update]:
         found += [transitions.lost("t", lease, Reason.GRANT_REFUSED, NOW)]
         setbacks = [Setback(Reason.INTERNAL, NOW, doubt, wait) for doubt, wait in product(BOTH, BOTH)]
         found += [transitions.put_off("t", lease, setback, NOW) for setback in setbacks]
-        for changes in ({}, {"previous_until": NOW}, {"scopes": ("a",)}, {"refresh": None, **never}):
+        soon = {"expiring_at": NOW}
+        for changes in ({}, {"previous_until": NOW}, {"scopes": ("a",)}, {"refresh": None, **never}, soon):
             new = fresh(lease, NOW, **changes)
             found += [transitions.refreshed("t", new, NOW), transitions.recovered("t", new, NOW)]
     return found
@@ -68,6 +69,8 @@ def endings() -> list[Update]:
             for seen, due_at in product((None, SEEN), (None, NOW))
         ),
         ending_transitions.reminded("t", KEY, NOW),
+        *(ending_transitions.expired("t", KEY, seen, NOW) for seen in (None, SEEN)),
+        *(ending_transitions.expiring("t", KEY, seen, NOW) for seen in (None, SEEN)),
         ending_transitions.postponed("t", KEY, NOW + 60, NOW),
         ending_transitions.reported_anew("t", KEY, SEEN, NOW),
         ending_transitions.reported("t", KEY, SEEN, NOW),
@@ -81,7 +84,14 @@ def endings() -> list[Update]:
     ]
 
 
-UPDATES = [update.parameters() for update in (*connects(), *refreshes(), *endings())]
+def circuits() -> list[Update]:
+    return [
+        flow_transitions.circuit_waits("t", "prov-a", NOW),
+        flow_transitions.circuit_closed("t", "prov-a", NOW),
+    ]
+
+
+UPDATES = [update.parameters() for update in (*connects(), *refreshes(), *endings(), *circuits())]
 
 
 def expressions(update: dict[str, Any]) -> str:

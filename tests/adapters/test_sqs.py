@@ -123,6 +123,7 @@ def test_the_shape_of_a_refreshed_token_set_is_fixed() -> None:
         "issued_at",
         "due_at",
         "previous_until",
+        "expiring_at",
     }
 
 
@@ -180,6 +181,7 @@ refreshes = st.builds(
         issued_at=times,
         due_at=st.none() | times,
         previous_until=st.none() | times,
+        expiring_at=st.none() | times,
     ),
 )
 
@@ -272,6 +274,20 @@ def test_another_shape_of_an_exchange_is_refused(changes: dict[str, Any]) -> Non
 )
 def test_another_shape_of_a_refreshed_token_set_is_refused(changes: dict[str, Any]) -> None:
     assert refused(refreshed_body(**changes))
+
+
+def test_a_refreshed_token_set_of_an_earlier_release_is_read() -> None:
+    """It knew nothing of the end of a grant, and its messages wait for up to fourteen days."""
+    assert parse(refreshed_body(expiring_at=LEFT_OUT)) == REFRESHED
+    assert REFRESHED.fresh.expiring_at is None
+    found = parse(refreshed_body(expiring_at=1_800_000_900))
+    assert isinstance(found, Refreshed)
+    assert found.fresh.expiring_at == 1_800_000_900
+
+
+@pytest.mark.parametrize("wrong", ["soon", -1, True, 1.5])
+def test_an_end_that_is_no_time_is_refused(wrong: object) -> None:
+    assert refused(refreshed_body(expiring_at=wrong))
 
 
 def test_nothing_new_is_told_from_nothing() -> None:

@@ -62,6 +62,8 @@ def test_refresh_of_the_only_account_as_json(mooring: Command, stack: FakeStack)
         (503, "refresh_busy", "Look again in a moment: mooring connections m-1"),
         (503, "refresh_in_doubt", "See how many: mooring doctor"),
         (503, "refresh_put_off", "Why: mooring connections m-1 --json"),
+        (503, "provider_paused", "is sent to the provider. Since when: mooring doctor"),
+        (409, "token_superseded", "Newer tokens are stored already: mooring connections m-1"),
         (500, "provider_misconfigured", "See docs/runbook.md#alarm-provider-misconfigured"),
         (502, "provider_error", "for a reason of its own. See docs/runbook.md#by-reason"),
         (503, "provider_unavailable", "Try again later; a sweep does so by itself"),

@@ -10,7 +10,7 @@ from mooring.core.upkeep import Circuit
 from mooring_cli.findings import PATIENCE_SECONDS, WORK_PATIENCE_SECONDS, Facts, Finding, Level, judge
 from mooring_cli.outside import Metrics, Queue
 from mooring_cli.stage import QUEUES
-from mooring_cli.survey import UNNAMED, Survey, Tally
+from mooring_cli.survey import UNNAMED, Ending, Survey, Tally
 from tests.docs.markdown import document
 
 NOW = 1_790_000_000
@@ -18,6 +18,8 @@ EMPTY = {name: Queue(name, 0, 0, 0, None) for name in QUEUES}
 WELL = Facts(Survey(), [], EMPTY, Metrics(40, {}))
 OLD, YOUNG = PATIENCE_SECONDS + 1, PATIENCE_SECONDS
 CIRCUIT = Circuit("acme", "provider_misconfigured", NOW - 7200)
+SILENT = Circuit("zeta", "provider_unavailable", NOW - 600, not_before=NOW + 60)
+RAMPING = Circuit("zeta", "provider_unavailable", NOW - 7200, not_before=NOW + 60, closed_at=NOW - 300)
 
 
 def tally(seconds: int) -> Tally:
@@ -58,7 +60,9 @@ BAD = {
         with_survey(disabled=Counter(acme=3), forsaken=tally(700))._replace(enabled_by="in mooring.yaml"),
     ),
     "put off by us": ("put off", with_survey(reasons=Counter(provider_timeout=9, key_denied=1))),
+    "overdue while one catches up": ("overdue", with_survey(overdue=tally(121))._replace(circuits=[RAMPING])),
     "circuit": ("circuits", WELL._replace(circuits=[CIRCUIT])),
+    "circuit of a silent provider": ("circuits", WELL._replace(circuits=[SILENT])),
     "no queue": ("queue recovery", WELL._replace(queues={**EMPTY, "recovery": None})),
     "old work": ("queue refresh", with_queue("refresh", 9, age=WORK_PATIENCE_SECONDS + 1)),
     "old tokens": ("queue recovery", with_queue("recovery", 0, 1, age=OLD)),
@@ -114,6 +118,18 @@ FINE = {
         Level.NOTE,
         "2 pending, 1 too old to be confirmed",
     ),
+    "circuit that was closed": (
+        "circuits",
+        WELL._replace(circuits=[RAMPING]),
+        Level.NOTE,
+        "zeta: closed 5 min ago (provider_unavailable); its share grows again, minute by minute",
+    ),
+    "expiring": (
+        "expiring",
+        with_survey(expiring=Ending(3, 7_200, 200_000, "m-2 acme shop-7")),
+        Level.NOTE,
+        "3 connections must be reconnected within 2 days, the first in 2 h: m-2 acme shop-7",
+    ),
     "merchants": (
         "needs reconnect",
         with_survey(lost=Counter(grant_refused=1)),
@@ -127,7 +143,7 @@ def test_all_is_well() -> None:
     found = judge(WELL, NOW)
     assert {each.level for each in found} == {Level.OK}
     assert [each for each in found if each.advice or each.runbook] == []
-    assert len(found) == 8 + 1 + len(QUEUES)
+    assert len(found) == 9 + 1 + len(QUEUES)
 
 
 def test_a_local_stack_has_no_metrics() -> None:
@@ -191,5 +207,26 @@ def test_texts() -> None:
     assert finding(with_queue("refresh", 2, 1, 4, age=90), "queue refresh").text == (
         "7 messages, the oldest for 90 s"
     )
+    dead = finding(with_queue("recovery-dead", 1)._replace(options=" --stage prod"), "queue recovery-dead")
+    assert dead.advice.endswith("through once more: mooring redrive --queue recovery --stage prod")
+    assert finding(with_queue("refresh-dead", 1), "queue refresh-dead").advice.endswith(
+        "mooring redrive --queue refresh"
+    )
     doubt = finding(with_survey(in_doubt=tally(OLD)), "in doubt")
     assert doubt.advice.endswith("mooring refresh m-1 acme shop-7")
+
+
+def test_circuits_side_by_side() -> None:
+    found = [
+        each for each in judge(WELL._replace(circuits=[CIRCUIT, SILENT]), NOW) if each.name == "circuits"
+    ]
+    refuses, silent = found
+    assert "compare both with its console" in refuses.advice
+    assert silent.text == (
+        "zeta: open for 10 min (provider_unavailable); at its own wish not asked before 2026-09-21 14:14:20Z"
+    )
+    assert (silent.runbook, "look at its status page" in silent.advice) == ("alarm-overdue", True)
+    late = with_survey(overdue=tally(121))
+    assert finding(late._replace(circuits=[RAMPING]), "overdue").advice.startswith("Those of zeta catch up")
+    both = late._replace(circuits=[CIRCUIT, RAMPING])
+    assert finding(both, "overdue").advice.startswith("Those of acme wait for the open circuit")

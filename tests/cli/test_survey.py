@@ -155,6 +155,20 @@ def test_why_merchants_are_needed() -> None:
     assert found.lost == {"grant_refused": 1, "no reason": 1}
 
 
+def test_expiring_is_what_its_merchant_must_renew_and_when() -> None:
+    found = surveyed(
+        row(expiring_at=NOW + 9_000),
+        row("m-2", expiring_at=NOW + 600),
+        row("m-3", expiring_at=NOW + 200_000, lease_until=NOW + 5),
+        row("m-4"),
+        row("m-5", status="needs_reconnect", expiring_at=NOW + 5),
+    )
+    assert (found.expiring.count, found.expiring.first) == (3, "m-2 acme shop-7")
+    assert (found.expiring.first_seconds, found.expiring.last_seconds) == (600, 200_000)
+    over = surveyed(row(expiring_at=NOW - 5))
+    assert (over.expiring.count, over.expiring.first_seconds, over.expiring.last_seconds) == (1, 0, 0)
+
+
 def test_pending_confirmations() -> None:
     pending = ("m-1", "@pending#0a", "pending_confirmation")
     found = surveyed(row(*pending, pending_until=NOW + 1), row(*pending, pending_until=NOW), row(*pending))

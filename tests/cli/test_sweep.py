@@ -12,7 +12,7 @@ IDLE = {"enqueued": 0, "overdue_seconds": 0, "open_circuits": [], "queue_depth":
 BUSY = {"enqueued": 1200, "overdue_seconds": 700, "open_circuits": ["acme"], "queue_depth": 1}
 BUSY_LINE = (
     "Swept: 1,200 connections queued for refresh; the most belated has been due for 11 min; "
-    "1 message waited in the queue; held back, because the provider refuses our credentials: acme.\n"
+    "1 message waited in the queue; held back behind an open circuit: acme.\n"
 )
 
 

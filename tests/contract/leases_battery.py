@@ -9,6 +9,7 @@ from mooring.core.errors import Reason
 from mooring.core.upkeep import (
     DOUBT_SECONDS,
     LEASE_SECONDS,
+    READ_SECONDS,
     REPORT_SECONDS,
     Cause,
     Hindrance,
@@ -65,6 +66,15 @@ class LeasesBattery:
             refresh_expires_at=NOW + 86_400,
         )
         assert row(world, key) == before
+
+    def test_a_lease_shows_the_token_before_while_there_is_one(self, world: World) -> None:
+        key = connected(world)
+        world.leases.store(fresh(leased(world, key), DUE, previous_until=DUE + 60), DUE)
+        second = leased(world, key, "two", DUE + 2_700)
+        assert (second.previous, second.previous_until) == (sealed("refresh"), DUE + 60)
+        world.leases.store(fresh(second, DUE + 2_700, "newer"), DUE + 2_700)
+        third = leased(world, key, "three", DUE + 5_400)
+        assert (third.previous, third.previous_until) == (None, 0)
 
     def test_a_lease_is_noted_with_its_attempt(self, world: World) -> None:
         key = connected(world)
@@ -185,7 +195,27 @@ class LeasesBattery:
 
     @pytest.mark.parametrize("cause", [Cause.READ, Cause.HINT, Cause.ASKED])
     def test_others_need_not_wait_until_it_is_due(self, world: World, cause: Cause) -> None:
-        assert leased(world, connected(world), now=NOW + 3, cause=cause)
+        now = NOW + 2 + READ_SECONDS if cause is Cause.READ else NOW + 3
+        assert leased(world, connected(world), now=now, cause=cause)
+
+    def test_a_reader_refreshes_nothing_that_is_younger_than_ten_seconds(self, world: World) -> None:
+        key = connected(world)
+        issued = NOW + 2
+        put_off = (Hindrance.PUT_OFF, issued + READ_SECONDS)
+        for now in (issued, issued + READ_SECONDS - 1):
+            assert refusal(world, key, Cause.READ, now) == put_off
+        world.leases.store(fresh(leased(world, key), DUE), DUE)
+        assert refusal(world, key, Cause.READ, DUE + 9) == (Hindrance.PUT_OFF, DUE + READ_SECONDS)
+        assert leased(world, key, "two", DUE + READ_SECONDS, Cause.READ)
+
+    @pytest.mark.parametrize("pause", [5, 30])
+    def test_of_two_pauses_a_reader_waits_for_the_later(self, world: World, pause: int) -> None:
+        key, issued = connected(world), NOW + 2
+        first = leased(world, key, "one", issued, Cause.ASKED)
+        world.leases.put_off(first, TRANSIENT._replace(retry_at=issued + pause), issued)
+        until = issued + max(pause, READ_SECONDS)
+        assert refusal(world, key, Cause.READ, until - 1) == (Hindrance.PUT_OFF, until)
+        assert leased(world, key, "two", until, Cause.READ)
 
     @pytest.mark.parametrize("cause", [Cause.DUE, Cause.READ, Cause.HINT, Cause.UNAUTHORIZED])
     def test_what_was_put_off_waits(self, world: World, cause: Cause) -> None:
@@ -257,6 +287,68 @@ class LeasesBattery:
         assert world.leases.recover(new, DUE + 2) is Storing.STORED
         assert seen(world, key) == Seen(1, 2)
 
+    def test_the_end_of_a_grant_is_noted_and_forgotten(self, world: World) -> None:
+        key = connected(world)
+        for attempt, at, expiring_at in (("one", DUE, DUE + 900), ("two", DUE + 2_700, None)):
+            lease = leased(world, key, attempt, at)
+            world.leases.store(fresh(lease, at, attempt, expiring_at=expiring_at), at)
+            assert row(world, key).connection.expiring_at == expiring_at
+
+    def test_the_end_of_a_grant_is_noted_by_what_is_recovered_too(self, world: World) -> None:
+        key = connected(world)
+        new = fresh(leased(world, key), DUE, expiring_at=DUE + 900)
+        assert world.leases.recover(new, DUE + 1) is Storing.STORED
+        assert row(world, key).connection.expiring_at == DUE + 900
+
+    def test_what_is_lost_is_not_expiring_any_more(self, world: World) -> None:
+        key = connected(world)
+        world.leases.store(fresh(leased(world, key), DUE, expiring_at=DUE + 900), DUE)
+        lease = leased(world, key, "two", DUE + 2_700)
+        assert world.leases.lose(lease, Reason.GRANT_REFUSED, DUE + 2_701)
+        assert row(world, key).connection.expiring_at is None
+
+    def test_newer_tokens_of_the_same_generation_supersede_an_answer(self, world: World) -> None:
+        key = connected(world)
+        late = fresh(leased(world, key, "late"), DUE)
+        second = leased(world, key, "second", DUE + DOUBT_SECONDS)
+        newer = fresh(second, DUE + DOUBT_SECONDS, "newer")
+        assert world.leases.store(newer, DUE + DOUBT_SECONDS) is Storing.STORED
+        before = row(world, key), world.rest(key)
+        assert world.leases.store(late, DUE + DOUBT_SECONDS + 1) is Storing.SUPERSEDED
+        assert world.leases.recover(late, DUE + DOUBT_SECONDS + 2) is Storing.SUPERSEDED
+        assert (row(world, key), world.rest(key)) == before
+        assert world.endings.disconnect(key, DUE + DOUBT_SECONDS + 3)
+        assert world.leases.store(late, DUE + DOUBT_SECONDS + 4) is Storing.OBSOLETE
+
+    def test_whoever_comes_back_to_what_was_given_up_for_its_silence_stores_it_later(
+        self, world: World
+    ) -> None:
+        """It was stopped for longer than its lease, and somebody else was refused with the same token."""
+        key = connected(world)
+        late, at = fresh(leased(world, key, "late"), DUE), DUE + DOUBT_SECONDS
+        assert world.leases.lose(leased(world, key, "second", at), Reason.LOST_ROTATION, at + 1)
+        assert world.leases.store(late, at + 2) is Storing.LATER
+        assert row(world, key).connection.status is Status.NEEDS_RECONNECT
+        assert world.leases.recover(late, at + 3) is Storing.STORED
+        one = row(world, key)
+        assert (one.connection.status, one.connection.version) == (Status.ACTIVE, 2)
+        assert one.access == late.fresh.access
+
+    def test_what_was_given_up_for_another_reason_makes_an_answer_obsolete(self, world: World) -> None:
+        key = connected(world)
+        late, at = fresh(leased(world, key, "late"), DUE), DUE + DOUBT_SECONDS
+        leased(world, key, "second", at)
+        assert world.endings.refused(key, Seen(1, 1), Reason.TOKEN_REFUSED, at, uninstall=False)
+        assert world.leases.store(late, at + 1) is Storing.OBSOLETE
+
+    def test_what_was_given_up_in_the_doubt_of_others_makes_an_answer_obsolete(self, world: World) -> None:
+        key = connected(world)
+        stranger, at = fresh(leased(world, key, "first"), DUE), DUE + DOUBT_SECONDS
+        assert world.leases.lose(leased(world, key, "second", at), Reason.LOST_ROTATION, at + 1)
+        never_noted = stranger._replace(attempt_id="stranger")
+        assert world.leases.store(never_noted, at + 2) is Storing.OBSOLETE
+        assert world.leases.recover(never_noted, at + 2) is Storing.OBSOLETE
+
     def test_a_reconnect_makes_a_refresh_obsolete(self, world: World) -> None:
         key = connected(world)
         new = fresh(leased(world, key), DUE)
@@ -324,13 +416,13 @@ class LeasesBattery:
         assert world.leases.recover(lost, at + 3) is Storing.STORED
         assert (seen(world, key), world.rest(key).attempts) == (Seen(1, 2), ())
 
-    def test_a_recovered_answer_is_obsolete_once_newer_tokens_stand_there(self, world: World) -> None:
+    def test_a_recovered_answer_is_of_no_use_once_newer_tokens_stand_there(self, world: World) -> None:
         key = connected(world)
         lost = fresh(leased(world, key, "lost"), DUE)
         second = leased(world, key, "second", DUE + DOUBT_SECONDS)
         newer = fresh(second, DUE + DOUBT_SECONDS, "newer")
         assert world.leases.store(newer, DUE + DOUBT_SECONDS) is Storing.STORED
-        assert world.leases.recover(lost, DUE + 999) is Storing.OBSOLETE
+        assert world.leases.recover(lost, DUE + 999) is Storing.SUPERSEDED
         assert row(world, key).access == newer.fresh.access
 
     def test_a_recovered_answer_brings_back_what_was_given_up_for_it(self, world: World) -> None:

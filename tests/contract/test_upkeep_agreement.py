@@ -28,6 +28,7 @@ class What(Enum):
     POSTPONE = auto()
     REPORT = auto()
     ALIVE = auto()
+    EXPIRE = auto()
     REFUSE = auto()
     UNINSTALL = auto()
     DISCONNECT = auto()
@@ -49,7 +50,7 @@ STEPS = st.lists(
     st.builds(
         Step,
         what=st.sampled_from([What.LEASE, What.LEASE, *What]),
-        pause=st.sampled_from([0, 1, 30, 45, 60, 120, 600, 900]),
+        pause=st.sampled_from([0, 1, 10, 30, 45, 60, 120, 600, 900, 3_600]),
         which=st.integers(0, 2),
         cause=st.sampled_from(Cause),
         flag=st.booleans(),
@@ -95,7 +96,15 @@ class Story:
 
     def after(self, lease: Leased, step: Step, now: int) -> object:
         """What becomes of a token call."""
-        new = fresh(lease, now, lease.attempt_id, previous_until=now + 60 if step.flag else None)
+        ends_at = {"expires_at": None} if step.cause is Cause.HINT else {}
+        new = fresh(
+            lease,
+            now,
+            lease.attempt_id,
+            previous_until=now + 60 if step.flag else None,
+            expiring_at=now + 600 if step.cause is Cause.READ else None,
+            **ends_at,
+        )
         if step.what is What.STORE:
             return self.world.leases.store(new, now)
         if step.what is What.RECOVER:
@@ -117,6 +126,8 @@ class Story:
                 return endings.probing(key, self.seen(step.which), now, pause=60, due_at=due_at)
             case What.POSTPONE:
                 return endings.postpone(key, now + step.which * 60, now)
+            case What.EXPIRE:
+                return endings.expire(key, self.seen(step.which), now)
             case What.REPORT:
                 return endings.report(key, seen, now)
             case What.REFUSE:

@@ -103,20 +103,72 @@ def test_a_grant_that_ought_to_be_dead_is_not_refreshed_without_end() -> None:
 
 
 @pytest.mark.parametrize("provider", [PROBED, ACME._replace(probe=PROBED.probe)])
-@pytest.mark.parametrize("lifetime", [None, 3_600])
+@pytest.mark.parametrize("lifetime", [None, 9 * DAY, DAY])
 def test_without_a_refresh_token_the_probe_is_due(provider: Provider, lifetime: int | None) -> None:
     assert due(provider, lifetime, refreshable=False) == PROBE_EVERY_SECONDS
     assert due(provider, lifetime, refreshable=False, jitter=1.0) == PROBE_EVERY_SECONDS * 3 // 4
 
 
 def test_a_refresh_token_that_its_provider_cannot_use_is_none() -> None:
-    assert due(PROBED) == PROBE_EVERY_SECONDS
-    assert due(SILENT) is None
+    assert due(PROBED, None) == PROBE_EVERY_SECONDS
+    assert due(SILENT, None) is None
+    assert due(PROBED) == due(PROBED, refreshable=False) == 2_400
 
 
 def test_without_refresh_token_and_probe_nothing_is_due() -> None:
-    assert due(SILENT, refreshable=False) is None
-    assert due(IDLE, refreshable=False) is None
+    assert due(SILENT, None, refreshable=False) is None
+    assert due(IDLE, None, refreshable=False) is None
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "expected"),
+    [
+        (365 * DAY, 362 * DAY),
+        (10 * DAY, 7 * DAY),
+        (9 * DAY, 6 * DAY),
+        (3 * DAY, 2 * DAY),
+        (3_600, 2_400),
+        (3, 2),
+        (2, 2),
+        (1, 1),
+        (0, 0),
+        (-5, -5),
+    ],
+)
+def test_a_token_that_only_the_merchant_can_renew_is_looked_at_before_its_end(
+    lifetime: int, expected: int
+) -> None:
+    """Three days before, or a third of a shorter life; one that has ended is looked at now."""
+    assert due(SILENT, lifetime, refreshable=False) == expected
+
+
+# The end of a grant.
+
+
+def test_a_grant_that_ends_is_looked_at_three_days_before() -> None:
+    assert due(ON_READ, refresh_expires_at=NOW + 90 * DAY) == 60 * DAY
+    assert due(ON_READ, refresh_expires_at=NOW + 6 * DAY) == 3 * DAY
+    assert due(ON_READ, refresh_expires_at=NOW + 3 * DAY + 1) == 1
+    assert due(ON_READ, refresh_expires_at=NOW + 3 * DAY) == 2 * DAY
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+@pytest.mark.parametrize("left", [1, 2, 30, 60, 89, 90])
+def test_an_end_that_cannot_be_moved_is_asked_about_once_a_minute_at_most(left: int, jitter: float) -> None:
+    assert due(ON_READ, refresh_expires_at=NOW + left, jitter=jitter) == 60
+
+
+@given(left=st.integers(1, 3_650 * DAY), jitter=st.floats(0, 1))
+def test_a_fixed_end_is_met_after_few_refreshes(left: int, jitter: float) -> None:
+    """A provider that never moves it is asked more often towards the end, but not without end."""
+    times, now = 0, 0
+    while now < left:
+        step = due(ON_READ, None, refresh_expires_at=NOW + left - now, jitter=jitter)
+        assert step is not None
+        assert step >= 60 or left - now - step == 3 * DAY
+        now += step
+        times += 1
+    assert times < 30
 
 
 @given(
@@ -146,14 +198,47 @@ def test_it_is_due_after_now_and_before_whatever_ends(
     found = due(provider, lifetime, refresh_expires_at=dies_at, refreshable=refreshable, jitter=jitter)
     if found is None:
         assert not (refreshable and idle)
+        assert refreshable or lifetime is None
+        return
+    if not refreshable:
+        assert found >= min(0, lifetime or 0)
+        assert found <= PROBE_EVERY_SECONDS or not probed
+        assert lifetime is None or found <= lifetime
         return
     assert found >= 0
-    if refreshable:
-        ends = [lifetime, grant, None if idle is None else idle * DAY]
-        assert found <= max(end for end in ends if end is not None)
-        assert found < (idle or 10**9) * DAY
-        if policy == "eager" and lifetime is not None and lifetime >= SHORT_SECONDS:
-            assert found < lifetime
+    ends = [lifetime, None if grant is None else max(60, grant), None if idle is None else idle * DAY]
+    assert found <= max(end for end in ends if end is not None)
+    assert found < (idle or 10**9) * DAY
+    if policy == "eager" and lifetime is not None and lifetime >= SHORT_SECONDS:
+        assert found < lifetime
+
+
+@given(
+    lifetime=st.integers(1, 3_650 * DAY),
+    grant=st.none() | st.integers(1, 3_650 * DAY),
+    policy=st.sampled_from(["eager", "on_read"]),
+    refreshable=st.booleans(),
+    probed=st.booleans(),
+    jitter=st.floats(0, 1),
+)
+def test_whatever_lives_is_due_later_and_never_long_after_it_died(
+    lifetime: int, grant: int | None, policy: str, refreshable: bool, probed: bool, jitter: float
+) -> None:
+    """Of a second to ten years. Nothing that can still be told is told after the end."""
+    provider = ACME._replace(probe=PROBED.probe if probed else None, refresh_policy=policy)
+    dies_at = None if grant is None else NOW + grant
+    found = due(provider, lifetime, refresh_expires_at=dies_at, refreshable=refreshable, jitter=jitter)
+    if found is None:
+        assert refreshable
+        assert grant is None
+        return
+    assert found > 0
+    if refreshable and grant is not None:
+        assert found <= max(60, grant)
+        assert grant <= 3 * DAY or found <= grant - 3 * DAY
+    if not refreshable:
+        assert found <= lifetime
+        assert lifetime <= 9 * DAY or found <= lifetime - 3 * DAY
 
 
 # Tried again.

@@ -69,12 +69,18 @@ def test_a_token_may_have_been_issued_only_where_that_is_said() -> None:
     assert TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, maybe_issued=True).maybe_issued
 
 
+def test_a_provider_says_when_to_come_again_or_does_not() -> None:
+    assert TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE).retry_after is None
+    assert TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, retry_after=7).retry_after == 7
+
+
 RINGS = {
     Reason.TOKEN_LOST: "TokenLost",
     Reason.IDENTITY_UNAVAILABLE: "TokenKept",
     Reason.ACCOUNT_MISSING: "TokenKept",
     Reason.ACCOUNT_MISMATCH: "TokenDiscarded",
     Reason.UNINSTALLED_MEANWHILE: "TokenDiscarded",
+    Reason.TOKEN_SUPERSEDED: "TokenDiscarded",
     Reason.LOST_ROTATION: "LostRotation",
     Reason.REFRESH_IN_DOUBT: "RefreshInDoubt",
     Reason.PROVIDER_MISCONFIGURED: "ProviderMisconfigured",
@@ -104,6 +110,7 @@ def test_a_refusal_that_only_time_can_heal_asks_to_come_again() -> None:
         Reason.REFRESH_IN_DOUBT,
         Reason.REFRESH_BUSY,
         Reason.REFRESH_PUT_OFF,
+        Reason.PROVIDER_PAUSED,
         Reason.PROVIDER_UNAVAILABLE,
         Reason.IDENTITY_UNAVAILABLE,
         Reason.SECRET_UNAVAILABLE,

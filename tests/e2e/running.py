@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,26 @@ class RunningStack:
 
     Args:
         folder: an empty folder for everything it writes.
+        aws_through: address under which the functions reach the simulated AWS; directly by default.
+        fifth_through: address under which Mooring and browsers reach the fifth provider; its own by default.
+        further: descriptors of further providers by id; the client secret of each is in `secrets`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        aws_through: str | None = None,
+        fifth_through: str | None = None,
+        further: Mapping[str, str] | None = None,
+    ) -> None:
         self.stack_dir = folder / "state"
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.secrets = {provider: f"canary-{provider}-{secrets.token_hex(12)}" for provider in PROVIDERS}
         self.secrets |= dict.fromkeys(FOREIGN, CLIENT_SECRET)
+        self._further = dict(further or {})
+        self.secrets |= {name: f"canary-{name}-{secrets.token_hex(12)}" for name in self._further}
         self.webhook_secrets = {"yotpo": f"canary-yotpo-webhook-{secrets.token_hex(12)}"}
         self.given_out: set[str] = set()
         """Every access token that any service here was given."""
@@ -85,7 +97,9 @@ class RunningStack:
         self.foreign = ForeignServer(folder, [f"{self.base_url}/callback/{name}" for name in FOREIGN])
         self.output = folder / "output.txt"
         self._clients: dict[str, Any] = {}
-        settings = self._write_settings(folder)
+        settings = self._write_settings(folder, fifth_through or self.fifth.base_url)
+        if aws_through:
+            settings["MOORING_LOCAL_AWS_THROUGH"] = aws_through
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
                 command(self.stack_dir, "--port", str(self.port)),
@@ -193,15 +207,18 @@ class RunningStack:
         return done.stdout if code == 0 else done.stderr
 
     def aws(self, service: str) -> Any:
-        """A client of the simulated AWS, made once."""
+        """A client of the simulated AWS (of the Lambda API for `lambda`), made once."""
         if service not in self._clients:
             self._clients[service] = self._client(service)
         return self._clients[service]
 
     def _client(self, service: str) -> Any:
-        session = boto3.session.Session("test", "test", region_name=self.info["region"])
+        own = self.info["credentials"]
+        keys = (own["access_key_id"], own["secret_access_key"])
+        endpoint = self.info["lambda_endpoint" if service == "lambda" else "aws_endpoint_url"]
+        session = boto3.session.Session(*keys, region_name=self.info["region"])
         settings = Config(retries={"max_attempts": 1}, proxies={})
-        return session.client(service, endpoint_url=self.info["aws_endpoint_url"], config=settings)  # type: ignore[call-overload]
+        return session.client(service, endpoint_url=endpoint, config=settings)  # type: ignore[call-overload]
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Every row of a table (`connections` or `flows`) as DynamoDB writes it, in the order of keys."""
@@ -286,13 +303,18 @@ class RunningStack:
         finally:
             self.control("DELETE", "faults")
 
-    def _write_settings(self, folder: Path) -> dict[str, str]:
+    def _write_settings(self, folder: Path, fifth_url: str) -> dict[str, str]:
         catalog = folder / "providers"
         catalog.mkdir()
         for name in FOREIGN:
             (catalog / f"{name}.yaml").write_text(descriptor(name, self.foreign.base_url))
-        (catalog / f"{FIFTH}.yaml").write_text(self.fifth.descriptor())
+        (catalog / f"{FIFTH}.yaml").write_text(
+            self.fifth.descriptor().replace(self.fifth.base_url, fifth_url)
+        )
+        for name, text in self._further.items():
+            (catalog / f"{name}.yaml").write_text(text)
         client_ids = {**dict.fromkeys(FOREIGN, CLIENT_ID), FIFTH: fifth.CLIENT_ID}
+        client_ids |= {name: f"{name}-client" for name in self._further}
         enabled = "".join(f"  {name}:\n    client_id: {text}\n" for name, text in client_ids.items())
         config, given = folder / "overlay.yaml", folder / "secrets.json"
         config.write_text(f"return_to_origins:\n  - {PRODUCT}\nproviders:\n{enabled}")

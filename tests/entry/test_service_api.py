@@ -90,6 +90,7 @@ def test_a_list_has_everything_but_tokens(service: Service) -> None:
                 "version": 5,
                 "scopes": ["read"],
                 "expires_at": NOW + 600,
+                "expiring_at": None,
                 "connected_at": NOW - 9,
                 "updated_at": NOW,
                 "last_error": None,

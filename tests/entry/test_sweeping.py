@@ -75,7 +75,21 @@ def test_open_circuits_are_named_and_counted(deployed: Deployed) -> None:
     assert dict(deployed.lines[0].counts)["OpenCircuits"] == 2
 
 
-@pytest.mark.parametrize(("limit", "backlog", "enqueued"), [(5, 0, 3), (2, 0, 2), (5, 4, 1), (5, 9, 0)])
+def test_a_silent_providers_circuit_is_named_but_rings_no_alarm_of_ours(deployed: Deployed) -> None:
+    deployed.world.circuits.open("acme", Reason.PROVIDER_UNAVAILABLE, NOW)
+    assert deployed.sweep()["open_circuits"] == ["acme"]
+    assert deployed.lines[0].detail == "0 queued, 0 were waiting, circuits open: acme"
+    assert dict(deployed.lines[0].counts)["OpenCircuits"] == 0
+
+
+def test_a_closed_circuit_is_neither_named_nor_counted(deployed: Deployed) -> None:
+    deployed.world.circuits.open("acme", Reason.PROVIDER_MISCONFIGURED, NOW - 9)
+    deployed.world.circuits.close("acme", NOW)
+    assert deployed.sweep()["open_circuits"] == []
+    assert dict(deployed.lines[0].counts)["OpenCircuits"] == 0
+
+
+@pytest.mark.parametrize(("limit", "backlog", "enqueued"), [(8, 0, 3), (4, 0, 2), (4, 3, 1), (8, 9, 0)])
 def test_no_more_than_the_workers_drain(deployed: Deployed, limit: int, backlog: int, enqueued: int) -> None:
     for number in range(3):
         late(deployed, 10, f"m-{number}")
@@ -86,7 +100,7 @@ def test_no_more_than_the_workers_drain(deployed: Deployed, limit: int, backlog:
 
 @pytest.mark.parametrize(
     ("port", "method"),
-    [("due", "due"), ("due", "standing"), ("queue", "put"), ("queue", "depth"), ("circuits", "opened")],
+    [("due", "due"), ("due", "standing"), ("queue", "put"), ("queue", "depth"), ("circuits", "known")],
 )
 def test_a_sweep_that_is_not_finished_counts_as_none(deployed: Deployed, port: str, method: str) -> None:
     late(deployed, 10)

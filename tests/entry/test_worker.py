@@ -18,9 +18,10 @@ from mooring.core.errors import ALARMS, Failure, Reason
 from mooring.core.upkeep import Answer, Cause, Confirm, Hint, Key, Order, Search, Seen, Work
 from mooring.entry.http_api import Line
 from mooring.entry.worker import Doors
+from tests.core.signing import NOW
 from tests.entry.deployed import RECOVERY_ARN, Deployed, batch
 from tests.fakes.token_keeper import REFRESHED
-from tests.flows.upkeep_world import DOWN, KEY, LOST, PROBED, SEEN, TRANSIENT, provider_of
+from tests.flows.upkeep_world import DOWN, KEY, LOST, MISCONFIGURED, PROBED, SEEN, TRANSIENT, provider_of
 
 DUE = Order(KEY, SEEN, Cause.DUE)
 HINT = Hint("probed", "shop-9")
@@ -309,7 +310,7 @@ def test_what_must_be_stored_comes_again_within_seconds(deployed: Deployed) -> N
     body = unstored(deployed)
     deployed.world.leases.broken["recover"] = DOWN
     deployed.refresh(batch(body, "{}", arn=RECOVERY_ARN))
-    assert sorted(deployed.world.recovery.again) == [("receipt-0", 15), ("receipt-1", 15)]
+    assert deployed.world.recovery.again == [("receipt-0", 15)]  # what nobody can read need not hurry
     deployed.world.recovery.again.clear()
     deployed.world.leases.broken["recover"] = OSError("a defect")
     assert failures(deployed.refresh(batch(body, arn=RECOVERY_ARN))) == ["message-0"]
@@ -317,12 +318,13 @@ def test_what_must_be_stored_comes_again_within_seconds(deployed: Deployed) -> N
 
 
 def test_what_was_stored_or_never_can_be_does_not_hurry(deployed: Deployed) -> None:
-    def lost(_body: str) -> list[tuple[Key, Answer]]:
+    def lost(_found: object) -> list[tuple[Key, Answer]]:
         raise Failure(Reason.TOKEN_LOST)
 
     assert failures(deployed.refresh(batch(unstored(deployed), arn=RECOVERY_ARN))) == []
-    sent = batch("{}", arn=RECOVERY_ARN)
+    sent = batch(unstored(deployed), arn=RECOVERY_ARN)
     assert failures(deployed.refresh(sent, deployed.doors()._replace(recover=lost))) == []
+    assert {line.merchant_id for line in deployed.lines} == {"m-1"}, "it says whose it was"
     assert "again_soon" not in deployed.world.journal
 
 
@@ -336,9 +338,10 @@ def test_messages_of_the_refresh_queue_come_again_in_their_own_time(
 
 
 def test_a_message_that_cannot_be_hurried_comes_again_all_the_same(deployed: Deployed) -> None:
-    deployed.world.recovery.broken["again_soon"] = DOWN
-    assert failures(deployed.refresh(batch("{}", "{}", arn=RECOVERY_ARN))) == ["message-0", "message-1"]
-    assert [line.reason for line in deployed.lines] == ["message_malformed"] * 2
+    body = unstored(deployed)
+    deployed.world.leases.broken["recover"] = deployed.world.recovery.broken["again_soon"] = DOWN
+    assert failures(deployed.refresh(batch(body, arn=RECOVERY_ARN))) == ["message-0"]
+    assert [line.reason for line in deployed.lines] == ["storage_unavailable"]
 
 
 def test_each_queue_takes_its_own_messages_only(deployed: Deployed) -> None:
@@ -384,8 +387,43 @@ def test_an_order_looks_after_whatever_connection(
     deployed: Deployed, cause: Cause, key: Key, word: str
 ) -> None:
     deployed.world.stands(KEY)
-    deployed.world.stands(PROBED_KEY, refresh=None)
+    deployed.world.stands(PROBED_KEY, refresh=None, expires_at=None)
     assert deployed.refresh(asked(Order(key, SEEN, cause)))["word"] == word
+
+
+@pytest.mark.parametrize(
+    ("left", "word", "reason", "counts"),
+    [
+        (4 * 86_400, "probed", None, (("Probed", 1),)),
+        (60, "probed", None, (("Probed", 1), ("ConnectionExpiring", 1))),
+        (0, "failed", "token_expired", (("NeedsReconnect", 1),)),
+    ],
+)
+def test_a_token_that_only_the_merchant_can_renew_is_counted_before_and_at_its_end(
+    deployed: Deployed, left: int, word: str, reason: str | None, counts: tuple[tuple[str, int], ...]
+) -> None:
+    deployed.world.stands(PROBED_KEY, refresh=None, expires_at=NOW + left)
+    answered = deployed.refresh(asked(Order(PROBED_KEY, SEEN, Cause.DUE)))
+    assert (answered["word"], answered["reason"]) == (word, reason)
+    assert [line.counts for line in deployed.lines] == [counts]
+
+
+def test_what_has_no_probe_and_ends_soon_is_counted_as_well(deployed: Deployed) -> None:
+    key = KEY._replace(provider="silent")
+    deployed.world.stands(key, refresh=None, expires_at=NOW + 60)
+    assert deployed.refresh(asked(Order(key, SEEN, Cause.DUE)))["word"] == "expiring"
+    (line,) = deployed.lines
+    assert (line.outcome, dict(line.counts)["ConnectionExpiring"]) == ("expiring", 1)
+
+
+def test_an_order_for_a_provider_that_is_paused_is_answered_so(deployed: Deployed) -> None:
+    deployed.world.stands()
+    deployed.world.keeper.tokens = MISCONFIGURED
+    assert deployed.refresh(asked(DUE))["reason"] == "provider_misconfigured"
+    answered = deployed.refresh(asked(Order(KEY, SEEN, Cause.READ)))
+    assert answered == {"schema": 1, "word": "waiting", "reason": "provider_paused", "until": 0}
+    assert (deployed.lines[-1].outcome, deployed.lines[-1].counts) == ("waiting", (("Skipped", 1),))
+    assert len(deployed.world.keeper.refreshes) == 1
 
 
 def test_an_order_that_ends_a_connection_says_why(deployed: Deployed) -> None:

@@ -128,7 +128,7 @@ class FakeConnections(Fallible):
 
     def erase(self, key: Key, status: Status, now: int, last_error: str | None = None) -> None:
         """End a connection and erase its tokens, with all that speaks of them."""
-        ended = {"status": status, "updated_at": now, "last_error": last_error}
+        ended = {"status": status, "updated_at": now, "last_error": last_error, "expiring_at": None}
         self.change(key, access=None, expires_at=None, issued_at=None, **ended)
         old = self.rest(key)
         self.upkeep[place(key)] = Upkeep(

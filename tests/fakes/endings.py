@@ -2,7 +2,7 @@
 
 from mooring.core.connection import ReadableConnection, Status
 from mooring.core.errors import Reason
-from mooring.core.upkeep import REPORT_SECONDS, REPORTS_SECONDS, Key, Seen
+from mooring.core.upkeep import EXPIRING_SECONDS, REPORT_SECONDS, REPORTS_SECONDS, Expiry, Key, Seen
 from tests.fakes.connections import FakeConnections
 from tests.fakes.faults import Fallible
 
@@ -68,6 +68,39 @@ class FakeEndings(Fallible):
             rest.unauthorized_count = rest.unauthorized_count + 1 if in_a_row else 1
             return rest.unauthorized_count
 
+    def expire(self, key: Key, seen: Seen | None, now: int) -> Expiry:
+        """See to a token that nothing can refresh."""
+        self.called("expire")
+        with self.connections.lock:
+            row = self.connections.row(key)
+            if row is None or not self.connections.is_as(key, seen):
+                return Expiry.OVER if self._expired(row, seen, now) else Expiry.LIVES
+            ends_at, rest = row.connection.expires_at, self.connections.rest(key)
+            if ends_at is None or ends_at > now + EXPIRING_SECONDS:
+                return Expiry.LIVES
+            if ends_at <= now:
+                rest.settle()
+                rest.due_at = None
+                lost = {"status": Status.NEEDS_RECONNECT, "last_error": Reason.TOKEN_EXPIRED.value}
+                self.connections.change(key, expiring_at=None, updated_at=now, **lost)
+                return Expiry.OVER
+            if row.connection.expiring_at is not None and row.connection.updated_at != now:
+                return Expiry.LIVES
+            rest.due_at = ends_at
+            self.connections.change(key, expiring_at=ends_at, updated_at=now)
+            return Expiry.NEAR
+
+    def _expired(self, row: ReadableConnection | None, seen: Seen | None, now: int) -> bool:
+        """Whether this very call was made before, and only its answer lost."""
+        if row is None:
+            return False
+        one = row.connection
+        if seen not in (None, Seen(one.generation, one.version)):
+            return False
+        mine = (Status.NEEDS_RECONNECT, Reason.TOKEN_EXPIRED.value, now)
+        ended = one.expires_at is not None and one.expires_at <= now
+        return ended and (one.status, one.last_error, one.updated_at) == mine
+
     def alive(self, key: Key, seen: Seen) -> None:
         """Forget counted 401s."""
         self.called("alive")
@@ -90,7 +123,7 @@ class FakeEndings(Fallible):
             rest.settle()
             rest.due_at = None
             gone = {"status": Status.NEEDS_RECONNECT, "last_error": reason.value, "updated_at": now}
-            self.connections.change(key, **gone)
+            self.connections.change(key, expiring_at=None, **gone)
             return True
 
     def bury(self, provider: str, account_id: str, at: int, now: int) -> None:

@@ -6,6 +6,7 @@ from mooring.core.tokens import SealedField
 from mooring.core.upkeep import (
     DOUBT_SECONDS,
     LEASE_SECONDS,
+    READ_SECONDS,
     REPORT_SECONDS,
     Cause,
     Hindrance,
@@ -61,6 +62,8 @@ class FakeLeases(Fallible):
                 rest.failures,
                 rest.refresh_expires_at,
                 unheard,
+                rest.previous_refresh,
+                rest.previous_until or 0,
             )
 
     def store(self, refreshed: Refreshed, now: int) -> Storing:
@@ -71,7 +74,7 @@ class FakeLeases(Fallible):
             if rest.written_by == refreshed.attempt_id:
                 return Storing.STORED
             if not self.connections.is_as(refreshed.key, refreshed.seen):
-                return Storing.OBSOLETE
+                return Storing.LATER if self._given_up(refreshed, rest) else self._superseded(refreshed)
             if rest.lease_owner != refreshed.attempt_id:
                 return Storing.LATER
             self._write(refreshed, rest, now)
@@ -85,7 +88,7 @@ class FakeLeases(Fallible):
             if rest.written_by == refreshed.attempt_id:
                 return Storing.STORED
             if not self._recoverable(refreshed, rest):
-                return Storing.OBSOLETE
+                return self._superseded(refreshed)
             if (rest.lease_until or 0) > now and rest.lease_owner != refreshed.attempt_id:
                 return Storing.LATER
             self._write(refreshed, rest, now)
@@ -119,7 +122,7 @@ class FakeLeases(Fallible):
             rest.due_at = None
             rest.attempts, rest.attempt_at = doubt
             lost = {"status": Status.NEEDS_RECONNECT, "last_error": reason.value, "updated_at": now}
-            self.connections.change(leased.key, **lost)
+            self.connections.change(leased.key, expiring_at=None, **lost)
             return True
 
     def _hindered(
@@ -137,6 +140,18 @@ class FakeLeases(Fallible):
         if rotates and rest.attempt_at is not None and rest.attempt_at > now - DOUBT_SECONDS:
             return Hindrance.IN_DOUBT, rest.attempt_at + DOUBT_SECONDS
         return _too_early(order.cause, connection.issued_at, rest, now)
+
+    def _superseded(self, refreshed: Refreshed) -> Storing:
+        row, seen = self.connections.row(refreshed.key), refreshed.seen
+        if row is None or row.connection.status is not Status.ACTIVE:
+            return Storing.OBSOLETE
+        newer = row.connection.generation == seen.generation and row.connection.version != seen.version
+        return Storing.SUPERSEDED if newer else Storing.OBSOLETE
+
+    def _given_up(self, refreshed: Refreshed, rest: Upkeep) -> bool:
+        row = self.connections.row(refreshed.key)
+        given_up = row is not None and row.connection.status is Status.NEEDS_RECONNECT
+        return given_up and self._recoverable(refreshed, rest)
 
     def _recoverable(self, refreshed: Refreshed, rest: Upkeep) -> bool:
         row = self.connections.row(refreshed.key)
@@ -178,6 +193,7 @@ class FakeLeases(Fallible):
             expires_at=fresh.expires_at,
             details=dict(fresh.details),
             issued_at=fresh.issued_at,
+            expiring_at=fresh.expiring_at,
             updated_at=now,
             last_error=None,
         )
@@ -186,8 +202,11 @@ class FakeLeases(Fallible):
 def _too_early(cause: Cause, issued_at: int | None, rest: Upkeep, now: int) -> tuple[Hindrance, int] | None:
     if cause is Cause.ASKED:
         return None
-    if rest.retry_at is not None and rest.retry_at > now:
-        return Hindrance.PUT_OFF, rest.retry_at
+    retry_at = rest.retry_at or 0
+    if cause is Cause.READ:
+        retry_at = max(retry_at, (issued_at or 0) + READ_SECONDS)
+    if retry_at > now:
+        return Hindrance.PUT_OFF, retry_at
     if cause is Cause.DUE and (rest.due_at is None or rest.due_at > now + EARLY):
         return Hindrance.TOO_SOON, rest.due_at or 0
     if cause is Cause.UNAUTHORIZED and issued_at is not None and issued_at > now - REPORT_SECONDS:

@@ -231,7 +231,7 @@ def test_probes_do_not_all_fall_due_together(upkeep: UpkeepWorld) -> None:
 
 def test_a_descriptor_that_lost_its_probe_leaves_nothing_due_for_ever(upkeep: UpkeepWorld) -> None:
     key = KEY._replace(provider="silent")
-    upkeep.stands(key, refresh=None)
+    upkeep.stands(key, refresh=None, expires_at=None)
     upkeep.keeper.said = Probe.UNKNOWN
     assert upkeep.keep(Order(key, SEEN, Cause.DUE)) == Answer("probed")
     assert upkeep.rest(key).due_at == NOW + NEVER_SECONDS

@@ -109,7 +109,10 @@ def test_nobody_can_ask_for_more_than_half_of_a_tokens_life(
     """Else a token that lives a minute would be refreshed at every read."""
     ends(reader, left, NOW + left - lifetime)
     provider_of(reader.upkeep)
-    reader.read(min_ttl)
+    if left > 0:
+        reader.read(min_ttl)
+    else:  # it was issued a moment ago, and is refreshed once in ten seconds whatever its life
+        assert refusal(lambda: reader.read(min_ttl)).reason is Reason.REFRESH_PUT_OFF
     assert (reader.refresher.orders == []) is good
 
 

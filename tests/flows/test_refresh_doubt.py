@@ -79,7 +79,7 @@ def test_after_two_minutes_somebody_looks_and_calls_nobody(upkeep: UpkeepWorld) 
     upkeep.clock.advance(DOUBT_SECONDS)
     before, until = upkeep.journal[:], NOW + DOUBT_SECONDS + LOOK_SECONDS
     assert upkeep.refresh() == Answer("waiting", Reason.REFRESH_IN_DOUBT, until)
-    assert upkeep.journal == [*before, "lease", "put_off"]
+    assert upkeep.journal == [*before, "known", "lease", "put_off"]
     row, rest = upkeep.row(), upkeep.rest()
     assert (row.status, row.version, row.last_error) == (Status.ACTIVE, 5, "refresh_in_doubt")
     assert (rest.attempts, rest.attempt_at, rest.lease_owner) == (("attempt-1",), None, "")
@@ -175,6 +175,7 @@ def test_anything_else_leaves_the_doubt_as_it_was(upkeep: UpkeepWorld, failure: 
     upkeep.refresh()
     upkeep.doubt_passes()
     until = upkeep.refresh().until
+    upkeep.circuits.circuits.clear()  # somebody mended what a provider refuses us for
     assert upkeep.row().status is Status.ACTIVE
     maybe_answered = failure in (IN_DOUBT, BROKEN)
     assert upkeep.rest().attempts == ("attempt-1", *(["attempt-3"] if maybe_answered else []))
@@ -338,7 +339,7 @@ def test_attempts_do_not_grow_without_end(upkeep: UpkeepWorld) -> None:
     upkeep.keeper.tokens = IN_DOUBT
     for _ in range(25):
         for word in ("failed", "waiting"):
-            assert upkeep.refresh().word == word
+            assert upkeep.refresh(order(cause=Cause.ASKED)).word == word
             upkeep.clock.advance(300)
     assert len(upkeep.keeper.refreshes) == 25
     assert len(upkeep.rest().attempts) == 20

@@ -12,6 +12,7 @@ from tests.core.signing import NOW
 from tests.fakes.token_keeper import REFRESHED, RefreshCall
 from tests.flows.upkeep_world import (
     DOWN,
+    EAGER,
     IN_DOUBT,
     KEY,
     LOST,
@@ -26,6 +27,7 @@ from tests.flows.upkeep_world import (
 
 SECRET = "canary-client-secret-of-acme"
 TRIAL = Order(KEY, SEEN, Cause.DUE, trial=True)
+CLOSED = Circuit("acme", "provider_misconfigured", NOW - 60, closed_at=NOW)
 
 
 def secrets_sent(upkeep: UpkeepWorld) -> list[str]:
@@ -187,24 +189,32 @@ def test_a_trial_that_succeeds_closes_the_circuit(upkeep: UpkeepWorld) -> None:
     upkeep.stands()
     upkeep.circuits.open("acme", Reason.PROVIDER_MISCONFIGURED, NOW - 60)
     assert upkeep.refresh(TRIAL) == Answer("refreshed")
-    assert upkeep.circuits.circuits == {}
+    assert upkeep.circuits.circuits == {"acme": CLOSED}
 
 
-@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("outcome", [Outcome.TRANSIENT, Outcome.IN_DOUBT, Outcome.MISCONFIGURED])
 def test_a_trial_that_fails_leaves_it_open_since_when_it_was(upkeep: UpkeepWorld, outcome: Outcome) -> None:
     upkeep.stands()
     upkeep.circuits.open("acme", Reason.PROVIDER_MISCONFIGURED, NOW - 60)
     upkeep.keeper.tokens = failing(outcome, Reason.PROVIDER_MISCONFIGURED)
     upkeep.refresh(TRIAL)
-    assert upkeep.circuits.circuits["acme"].opened_at == NOW - 60
+    assert upkeep.circuits.circuits == {"acme": CLOSED._replace(closed_at=None)}
 
 
-def test_a_trial_that_could_not_be_stored_leaves_it_open(upkeep: UpkeepWorld) -> None:
+def test_who_refuses_one_grant_takes_us_again(upkeep: UpkeepWorld) -> None:
+    upkeep.stands()
+    upkeep.circuits.open("acme", Reason.PROVIDER_MISCONFIGURED, NOW - 60)
+    upkeep.keeper.tokens = LOST
+    assert upkeep.refresh(TRIAL) == Answer("failed", Reason.GRANT_REFUSED)
+    assert upkeep.circuits.circuits == {"acme": CLOSED}
+
+
+def test_a_trial_that_could_not_be_stored_was_answered_all_the_same(upkeep: UpkeepWorld) -> None:
     upkeep.stands()
     upkeep.circuits.open("acme", Reason.PROVIDER_MISCONFIGURED, NOW - 60)
     upkeep.leases.broken["store"] = DOWN
     assert upkeep.refresh(TRIAL).reason is Reason.STORE_DELAYED
-    assert "acme" in upkeep.circuits.circuits
+    assert upkeep.circuits.circuits == {"acme": CLOSED}
 
 
 def test_a_circuit_that_cannot_be_closed_costs_no_token(upkeep: UpkeepWorld) -> None:
@@ -220,9 +230,9 @@ def test_what_an_operator_asks_for_closes_the_circuit_when_it_succeeds(upkeep: U
     upkeep.keeper.tokens = [MISCONFIGURED, REFRESHED]
     asked = Order(KEY, SEEN, Cause.ASKED)
     assert upkeep.refresh(asked).reason is Reason.PROVIDER_MISCONFIGURED
-    assert "acme" in upkeep.circuits.circuits
+    assert upkeep.circuits.circuits["acme"].is_open
     assert upkeep.refresh(asked) == Answer("refreshed")
-    assert upkeep.circuits.circuits == {}
+    assert upkeep.circuits.circuits == {"acme": CLOSED}
 
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.ASKED])
@@ -263,9 +273,9 @@ def test_the_pauses_grow_to_at_most_four_minutes(upkeep: UpkeepWorld) -> None:
     upkeep.keeper.tokens = TRANSIENT
     pauses = []
     for _ in range(8):
-        answer = upkeep.refresh()
+        answer = upkeep.refresh(TRIAL)
         pauses.append(answer.until - int(upkeep.clock()))
-        assert upkeep.refresh() == Answer("waiting", Reason.REFRESH_PUT_OFF, answer.until)
+        assert upkeep.refresh(TRIAL) == Answer("waiting", Reason.REFRESH_PUT_OFF, answer.until)
         upkeep.clock.now = answer.until
     assert pauses == [20, 40, 80, 160, 240, 240, 240, 240]
     assert lives_on(upkeep)
@@ -294,6 +304,35 @@ def test_the_pause_counts_from_the_end_of_a_slow_call(upkeep: UpkeepWorld) -> No
 
     upkeep.keeper.tokens = answer
     assert upkeep.refresh().until == NOW + 25
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(None, 15), (1, 15), (15, 15), (16, 16), (3_600, 3_600)])
+@pytest.mark.parametrize("provider", [EAGER, NEVER])
+def test_a_provider_that_says_when_to_come_again_is_not_asked_before(
+    upkeep: UpkeepWorld, provider: Provider, asked: int | None, pause: int
+) -> None:
+    """And not before our own pause has passed either."""
+    key = upkeep.stands(KEY._replace(provider=provider.id))
+    upkeep.keeper.tokens = TokenCallFailure(
+        Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, "HTTP 429", retry_after=asked
+    )
+    order = Order(key, SEEN, Cause.DUE)
+    assert upkeep.refresh(order).until == NOW + pause
+    assert upkeep.rest(key).retry_at == upkeep.rest(key).due_at == NOW + pause
+    upkeep.keeper.tokens = REFRESHED
+    upkeep.clock.advance(pause - 1)
+    assert upkeep.refresh(order).reason is Reason.REFRESH_PUT_OFF
+    upkeep.clock.advance(1)
+    assert upkeep.refresh(order).word == "refreshed"
+
+
+def test_the_longer_of_both_pauses_counts(upkeep: UpkeepWorld) -> None:
+    upkeep.stands(failures=4)
+    upkeep.keeper.tokens = TokenCallFailure(
+        Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, maybe_issued=True, retry_after=20
+    )
+    assert upkeep.refresh().until == NOW + 180
+    assert upkeep.rest().attempts == ("attempt-1",)
 
 
 def test_a_pause_that_cannot_be_noted_ends_with_the_lease(upkeep: UpkeepWorld) -> None:

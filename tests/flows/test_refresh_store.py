@@ -8,11 +8,11 @@ import pytest
 from mooring.core.connection import Status
 from mooring.core.errors import ALARMS, Reason
 from mooring.core.tokens import TokenSet
-from mooring.core.upkeep import DOUBT_SECONDS, LEASE_SECONDS, Answer, Cause, Order, Seen
+from mooring.core.upkeep import DOUBT_SECONDS, LEASE_SECONDS, READ_SECONDS, Answer, Cause, Order, Seen
 from mooring.flows.refresh import LOOK_SECONDS
 from tests.core.signing import NOW
 from tests.fakes.token_keeper import REFRESHED, RefreshCall
-from tests.flows.upkeep_world import DOWN, KEY, LIFETIME, SEEN, UpkeepWorld, provider_of
+from tests.flows.upkeep_world import DOWN, KEY, LIFETIME, LOST, SEEN, UpkeepWorld, provider_of
 from tests.flows.world import refusal
 
 NEW = REFRESHED._replace(access_token="canary-access-1", refresh_token="canary-refresh-1")
@@ -129,11 +129,49 @@ def test_whoever_was_overtaken_by_newer_tokens_changes_nothing_and_rings(upkeep:
         inner.append(upkeep.refresh())
 
     acting.during = sleeps
-    assert upkeep.refresh(seconds=1_000) == Answer("failed", Reason.UNINSTALLED_MEANWHILE)
+    assert upkeep.refresh(seconds=1_000) == Answer("failed", Reason.TOKEN_SUPERSEDED)
     assert inner == [Answer("refreshed")]
-    assert ALARMS[Reason.UNINSTALLED_MEANWHILE] == "TokenDiscarded"
+    assert ALARMS[Reason.TOKEN_SUPERSEDED] == "TokenDiscarded"
     assert upkeep.tokens() == ("access-1", "refresh-1")
     assert upkeep.recovery.refreshed == []
+
+
+def test_where_nothing_rotates_being_overtaken_loses_nothing(upkeep: UpkeepWorld) -> None:
+    key = upkeep.stands(KEY._replace(provider="never"))
+    acting = provider_of(upkeep, rotates=False)
+    order = Order(key, SEEN, Cause.DUE)
+
+    def sleeps() -> None:
+        acting.during = lambda: None
+        upkeep.clock.advance(LEASE_SECONDS)
+        assert upkeep.refresh(order) == Answer("refreshed")
+
+    acting.during = sleeps
+    assert upkeep.refresh(order, seconds=1_000) == Answer("fresh")
+    assert upkeep.row(key).version == 6
+
+
+def test_whoever_comes_back_to_what_was_given_up_for_its_silence_saves_it(upkeep: UpkeepWorld) -> None:
+    """Stopped with the answer in hand; meanwhile another was refused with the token that it had used up."""
+    upkeep.stands()
+    acting = provider_of(upkeep)
+
+    def sleeps() -> None:
+        upkeep.doubt_passes()
+        upkeep.keeper.tokens = LOST
+        assert upkeep.refresh() == Answer("failed", Reason.LOST_ROTATION)
+        upkeep.keeper.acting(acting)
+
+    acting.during = sleeps
+    assert upkeep.refresh(seconds=1_000) == Answer("failed", Reason.STORE_DELAYED)
+    assert upkeep.row().status is Status.NEEDS_RECONNECT
+    assert upkeep.recover() == [(KEY, Answer("recovered"))]
+    row = upkeep.row()
+    assert (row.status, row.last_error, row.version) == (Status.ACTIVE, None, 6)
+    assert upkeep.tokens() == ("access-1", "refresh-1")
+    assert upkeep.rest().due_at is not None
+    acting.during = lambda: None
+    assert upkeep.refresh(Order(KEY, None, Cause.ASKED)) == Answer("refreshed")
 
 
 @pytest.mark.parametrize("ending", ["disconnect", "uninstall", "reconnect", "refused"])
@@ -237,7 +275,7 @@ def test_a_late_message_does_not_undo_a_later_refresh(upkeep: UpkeepWorld) -> No
     upkeep.leases.broken.clear()
     upkeep.doubt_passes()
     assert upkeep.refresh() == Answer("refreshed")
-    assert upkeep.recover() == [(KEY, Answer("skipped"))]
+    assert upkeep.recover() == [(KEY, Answer("skipped", Reason.TOKEN_SUPERSEDED))]
     assert upkeep.tokens() == ("access-2", "refresh-2")
     assert upkeep.row().version == 6
 
@@ -255,4 +293,5 @@ def test_a_seen_version_is_what_every_write_is_bound_to(upkeep: UpkeepWorld) -> 
     upkeep.keeper.tokens = NEW
     upkeep.refresh(READ)
     assert upkeep.refresh(READ) == Answer("fresh")
+    upkeep.clock.advance(READ_SECONDS)
     assert upkeep.refresh(READ._replace(seen=Seen(2, 6))).word == "refreshed"

@@ -243,9 +243,9 @@ class Anything(RuleBasedStateMachine):
 
     # What the rules are made of.
 
-    def ask(self, cause: Cause, name: str) -> Answer | None:
+    def ask(self, cause: Cause, name: str, *, trial: bool = False) -> Answer | None:
         """Refresh, and hear whether it rang for this grant."""
-        order = Order(KEY, None if cause is not Cause.DUE else self.seen_now(), cause)
+        order = Order(KEY, None if cause is not Cause.DUE else self.seen_now(), cause, trial)
         answer = None
         try:
             answer = self.world.refresh(order, seconds=1_000)
@@ -261,7 +261,7 @@ class Anything(RuleBasedStateMachine):
             message = self.world.queue.messages.pop(0)
             self.world.clock.advance(message.delay)
             assert isinstance(message.work, Order)
-            self.ask(message.work.cause, self.grants.newest[0])
+            self.ask(message.work.cause, self.grants.newest[0], trial=message.work.trial)
 
     def oversleep(self) -> None:
         """In the middle of a call the process is stopped, and somebody else's turn comes."""

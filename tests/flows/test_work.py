@@ -36,7 +36,7 @@ def test_what_can_be_refreshed_is_refreshed_whatever_the_cause(upkeep: UpkeepWor
 def test_what_cannot_be_refreshed_is_looked_after_as_its_cause_says(
     upkeep: UpkeepWorld, key: Key, cause: Cause, expected: Answer
 ) -> None:
-    upkeep.stands(key, refresh=None)
+    upkeep.stands(key, refresh=None, expires_at=None)
     assert upkeep.work(Order(key, SEEN, cause)) == [(key, expected)]
     assert upkeep.keeper.refreshes == []
     assert len(upkeep.keeper.probes) == (cause is Cause.DUE)

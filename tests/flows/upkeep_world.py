@@ -13,12 +13,13 @@ from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.link import Link
 from mooring.core.provider import Call, Provider, Uninstall
 from mooring.core.tokens import SealedTokens
-from mooring.core.upkeep import DOUBT_SECONDS, Answer, Cause, DueRow, Key, Order, Seen, Work
+from mooring.core.upkeep import DOUBT_SECONDS, FUNCTION_SECONDS, Answer, Cause, DueRow, Key, Order, Seen, Work
 from mooring.flows.probe import ProbePorts
 from mooring.flows.recover import RecoverPorts, recover
 from mooring.flows.refresh import LOOK_SECONDS, RefreshPorts, refresh
 from mooring.flows.sweep import SweepPorts, Swept, sweep
 from mooring.flows.uninstall import Delivery, UninstallPorts, uninstall
+from mooring.flows.watch import Watch
 from mooring.flows.work import WorkPorts, keep, work
 from mooring.providers.notices import read_notice
 from tests.contract.samples import a_link, a_state
@@ -38,7 +39,6 @@ from tests.fakes.token_keeper import FakeTokenKeeper, RotatingProvider
 from tests.fakes.work_queue import FakeWorkQueue
 from tests.protocol.shapes import ACME, ACME_URL, PUBLIC, REFRESH
 
-FUNCTION_SECONDS = 30
 LIFETIME = 3_600
 WEBHOOK_SECRET = "canary-webhook-secret"
 
@@ -83,6 +83,7 @@ class UpkeepWorld:
         self.due = FakeDueIndex(self.connections, self.journal)
         self.recoveries = FakeRecoveries(self.connections, self.journal)
         self.circuits = FakeCircuits(self.journal, self.clock)
+        self.watch = Watch(self.circuits, self.clock)
         self.sealer = FakeSealer(self.journal)
         self.keeper = FakeTokenKeeper(self.journal)
         self.recovery = FakeRecoveryQueue(self.journal)
@@ -190,7 +191,7 @@ class UpkeepWorld:
         return WorkPorts(
             RefreshPorts(
                 self.provider, self.leases, self.sealer, self.secrets, self.keeper, self.recovery,
-                self.circuits, self.clock, lambda: self.jitter, lambda: f"attempt-{next(self._attempts)}",
+                self.watch, self.clock, lambda: self.jitter, lambda: f"attempt-{next(self._attempts)}",
             ),
             ProbePorts(
                 self.provider, self.endings, self.sealer, self.keeper, self.queue, self.clock,

@@ -23,6 +23,7 @@ from tests.e2e.visitor import Page
 
 UPDATE = "DynamoDB_20120810.UpdateItem"
 STORE = "DynamoDB_20120810.TransactWriteItems"
+LOOK = "DynamoDB_20120810.BatchGetItem"
 HURRY = "AmazonSQS.ChangeMessageVisibility"
 #: A hint about a store asks after all who ever connected it; hardly anybody connects the last one.
 OUTLET = list(STORES)[-1]
@@ -64,6 +65,7 @@ class Scenario:
     def _refresh_until_it_is_lost(self) -> None:
         up = self._connected("whatconverts")
         self._refresh_in_every_way(up)
+        self._look_at_circuits(up)
         self._put_off_and_store_later(up)
         self._lose(up)
 
@@ -134,13 +136,30 @@ class Scenario:
         up.fall_due()
         assert sweep(self._stack)["enqueued"] >= 1
         wait_for(lambda: up.version == 2, "a refresh by schedule")
-        up.set(expires_at=int(time.time()) - 1)
+        up.set(expires_at=int(time.time()) - 1, issued_at=int(time.time()) - 3_600)
         token = self._service.token(up.key).json()
         assert token["version"] == 3
         up.pass_time(120)
         assert self._service.report(up.key, token).ok
         assert self._service.refresh(up.key).ok
         assert up.version == 5
+
+    def _look_at_circuits(self, up: Upkeep) -> None:
+        """A process that has met a failure looks at circuits before it calls again, unless somebody asks."""
+        simulator = self._stack.simulator(up.key.provider)
+
+        def looked() -> bool:
+            simulator.misbehave("http_503")
+            assert not self._service.refresh(up.key).ok
+            up.pass_time(3_600)
+            up.set(expires_at=int(time.time()) - 1)
+            before = up.version
+            assert self._service.token(up.key).json()["version"] == before + 1
+            return self._stack.calls("refresh")[LOOK] > 0
+
+        # Another process than the one that failed need not look: then once more.
+        with self._stack.paused("queues/refresh"):
+            wait_for(looked, "a look at circuits")
 
     def _put_off_and_store_later(self, up: Upkeep) -> None:
         """The provider fails; then the table, once it has answered, and again at the first recovery."""
@@ -154,7 +173,8 @@ class Scenario:
             with simulator.behaving(delay_before_seconds=1.5):
                 asked = pool.submit(self._service.refresh, up.key)
                 wait_for(lambda: "lease_owner" in up.row(), "the lease")
-                with self._stack.failing(UPDATE, function="refresh", times=2):
+                # Of the store, of the circuit that whoever was asked closes, and of the first recovery.
+                with self._stack.failing(UPDATE, function="refresh", times=3):
                     assert asked.result().json()["reason"] == "store_delayed"
                     wait_for(lambda: self._stack.calls("refresh")[HURRY], "the recovery that failed")
             wait_for(lambda: up.version == before + 1, "the recovered refresh", 2 * AGAIN_SECONDS)
@@ -171,7 +191,7 @@ class Scenario:
         up, simulator = self._connected(FIFTH), self._stack.simulator(FIFTH)
         # No message about another connection may meet the refusal.
         with self._stack.paused("queues/refresh"):
-            # Twice: a process that remembers another secret from earlier tests asks again with the present one.
+            # Twice: a process that remembers another secret from earlier tests asks again with this one.
             simulator.misbehave("invalid_client", times=2)
             assert not self._service.refresh(up.key).ok
             simulator.misbehave("invalid_client", times=0)
@@ -182,7 +202,9 @@ class Scenario:
         wait_for(lambda: not self._circuit_is_open(), "the end of a circuit")
 
     def _circuit_is_open(self) -> bool:
-        return any(row["pk"]["S"] == f"circuit#{FIFTH}" for row in self._stack.rows("flows"))
+        """One that was closed lately stays for an hour, with the time."""
+        rows = [row for row in self._stack.rows("flows") if row["pk"]["S"] == f"circuit#{FIFTH}"]
+        return any("closed_at" not in row for row in rows)
 
     def _probe_and_report(self) -> None:
         """Where there is nothing to refresh: a probe by schedule, and reports that end in one."""

@@ -93,6 +93,16 @@ def test_a_crashed_process_is_replaced(make_pool: PoolMaker) -> None:
     assert pool.size == 1
 
 
+def test_a_process_that_was_killed_while_idle_costs_no_event(make_pool: PoolMaker) -> None:
+    pool = make_pool()
+    pid = _about(pool.invoke({}).json())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    answer = pool.invoke({})
+    assert (answer.error, answer.cold) == (None, True)
+    assert _about(answer.json())["pid"] != pid
+    assert pool.size == 1
+
+
 @pytest.mark.parametrize(
     ("source", "error"),
     [
@@ -122,9 +132,12 @@ def test_a_function_that_takes_too_long_is_cut_off_and_replaced(make_pool: PoolM
 def test_an_emulator_that_dies_is_an_error_and_is_replaced(make_pool: PoolMaker) -> None:
     pool = make_pool()
     pid = _about(pool.invoke({}).json())["pid"]
-    os.kill(parent_of(pid), signal.SIGKILL)
+    with ThreadPoolExecutor(1) as callers:
+        working = callers.submit(pool.invoke, {"seconds": "20"})
+        time.sleep(0.5)  # it has the event by then
+        os.kill(parent_of(pid), signal.SIGKILL)
+        assert working.result().error == "Runtime.Lost"
     until(lambda: not alive(pid))
-    assert pool.invoke({}).error == "Runtime.Lost"
     assert pool.invoke({}).error is None
 
 

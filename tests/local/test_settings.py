@@ -17,6 +17,9 @@ def test_options_come_from_the_command_line_then_the_environment_then_defaults(t
     assert (given.port, given.stack_dir, given.providers_dir) == (0, Path("elsewhere"), tmp_path)
     assert read_options([], {}).token_seconds == 240
     assert read_options([], {"MOORING_LOCAL_TOKEN_SECONDS": "30"}).token_seconds == 30
+    assert read_options([], {}).aws_through is None
+    through = "http://127.0.0.1:4567"
+    assert read_options([], {"MOORING_LOCAL_AWS_THROUGH": f" {through} "}).aws_through == through
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,12 @@ def test_options_come_from_the_command_line_then_the_environment_then_defaults(t
         ({"PORT": "http"}, "PORT must be a number"),
         ({"PORT": "70000"}, "PORT must be a number"),
         ({"MOORING_LOCAL_TOKEN_SECONDS": "0"}, "MOORING_LOCAL_TOKEN_SECONDS must be a number from 1"),
+        (
+            {"MOORING_LOCAL_AWS_THROUGH": "http://example.com:80"},
+            "MOORING_LOCAL_AWS_THROUGH must be an address",
+        ),
+        ({"MOORING_LOCAL_AWS_THROUGH": "http://localhost:80@example.com"}, "of this machine"),
+        ({"MOORING_LOCAL_AWS_THROUGH": "https://127.0.0.1:4567"}, r"like http://127\.0\.0\.1:4567"),
         ({"MOORING_CONFIG": "/not/there.yaml"}, "MOORING_CONFIG: /not/there.yaml is not there"),
     ],
 )
@@ -82,9 +91,12 @@ def test_what_a_dead_stack_left_is_forgotten(tmp_path: Path) -> None:
     state = StackDir(tmp_path)
     state.hold("here")
     assert not state.stack_file.exists()
+    state.tell_aws("http://127.0.0.1:4566")
+    assert state.aws_file.read_text() == "http://127.0.0.1:4566"
     state.announce([], {"base_url": "x"})
     assert read_json(state.stack_file) == {"base_url": "x"}
     state.release()
+    assert not state.aws_file.exists()
     with pytest.raises(StackError, match="no stack is running"):
         read_json(state.stack_file)
 

@@ -197,11 +197,8 @@ def test_token_types(kind: object, good: bool) -> None:
 
 @pytest.mark.parametrize(
     ("stated", "lifetime"),
-    [(3_600, 3_600), ("3600", 3_600), (59.9, 59), (1, 1), (10**15, TEN_YEARS), ("9" * 12, TEN_YEARS),
-    (1e300, TEN_YEARS),
-     (0, None), (-1, None), ("", None), ("-5", None), ("3600.5", None), ("9" * 13, None), ("\u0661", None),
-     (True, None),
-     ([], None), ({}, None), (None, None)],
+    [(3_600, 3_600), ("3600", 3_600), (59.9, 59), (10**15, TEN_YEARS), (NOW + 7_200, 7_200),
+     (0, None), (NOW - 1, None), ("", None), (True, None), ({}, None), (None, None)],
 )  # fmt: skip
 def test_lifetimes(stated: object, lifetime: int | None) -> None:
     expected = None if lifetime is None else NOW + lifetime

@@ -7,6 +7,8 @@ import pytest
 from mooring.core.schedule import SHARDS
 from tests.docs.markdown import document
 from tests.template.translated import Stack
+from tools.simulate.model import batch_seconds
+from tools.simulate.settings import defaults
 
 COST = document("docs/cost.md")
 STACK = Stack()
@@ -23,7 +25,6 @@ def figures() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("head", "names", "factor"),
     [
-        ("a thousand connections, for a month", ("hourly", "daily", "on_read"), 1000),
         ("what stands", ("sweeps", "polling", "alarms", "metrics"), 1),
         ("idle", ("idle_first_year", "idle_third_year"), 1),
     ],
@@ -33,6 +34,19 @@ def test_a_table_is_what_the_arithmetic_says(
 ) -> None:
     told = [float(row[1]) for row in COST.rows(head)]
     assert told == pytest.approx([factor * figures[name] for name in names], abs=0.005)
+
+
+@pytest.mark.parametrize(("column", "ending"), [(1, "_alone"), (2, "")])
+def test_keeping_tokens_alive_costs_what_the_arithmetic_says(
+    figures: dict[str, Any], column: int, ending: str
+) -> None:
+    told = [float(row[column]) for row in COST.rows("a thousand connections, for a month")]
+    names = [f"{name}{ending}" for name in ("hourly", "daily", "on_read")]
+    assert told == pytest.approx([1000 * figures[name] for name in names], abs=0.005)
+
+
+def test_a_full_batch_takes_as_long_as_in_the_simulation(figures: dict[str, Any]) -> None:
+    assert figures["BATCH_SECONDS"] == pytest.approx(batch_seconds(defaults()), abs=0.02)
 
 
 def test_it_reckons_with_every_function_and_its_memory(figures: dict[str, Any]) -> None:
@@ -64,5 +78,5 @@ def test_it_reckons_with_a_sweep_every_minute_and_two_polled_queues(figures: dic
     assert len(STACK.of_type("AWS::Lambda::EventSourceMapping")) == 2
 
 
-def test_batches_are_as_large_as_reckoned_with() -> None:
-    assert STACK.properties("RefreshQueueSource")["BatchSize"] == 10
+def test_batches_are_as_large_as_reckoned_with(figures: dict[str, Any]) -> None:
+    assert STACK.properties("RefreshQueueSource")["BatchSize"] == figures["BATCH"]

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from mooring.adapters.aws import CONNECTIONS
+from mooring.adapters.http import IDLE_PER_ORIGIN
 from mooring.core.upkeep import FUNCTION_SECONDS, LEASE_SECONDS
 from tests.template.translated import Stack, source
 
@@ -167,23 +169,41 @@ def test_a_sweep_that_was_missed_is_not_made_up_for_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source_name", "queue", "batch", "workers"),
-    [("RefreshQueueSource", "refresh", 10, 10), ("RecoveryQueueSource", "recovery", 5, 2)],
+    ("source_name", "queue", "batch", "window", "workers"),
+    [("RefreshQueueSource", "refresh", 25, 1, 10), ("RecoveryQueueSource", "recovery", 5, None, 2)],
 )
-def test_refresh_works_off_both_queues(source_name: str, queue: str, batch: int, workers: int) -> None:
+def test_refresh_works_off_both_queues(
+    source_name: str, queue: str, batch: int, window: int | None, workers: int
+) -> None:
     mapping = STACK.properties(source_name)
     assert mapping["EventSourceArn"].endswith(f":mooring-prod-{queue}")
     assert mapping["FunctionName"] == "mooring-prod-refresh"
     assert mapping["BatchSize"] == batch
+    assert mapping.get("MaximumBatchingWindowInSeconds") == window
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": workers}
 
 
+def test_each_message_of_a_batch_has_its_own_connections() -> None:
+    batch = STACK.properties("RefreshQueueSource")["BatchSize"]
+    assert batch <= IDLE_PER_ORIGIN
+    assert 2 * batch <= CONNECTIONS, "each asks KMS twice side by side"
+
+
 def test_the_number_of_workers_is_the_operators() -> None:
-    more = Stack(RefreshWorkers=40, QueueLimit=24_000)
+    more = Stack(RefreshWorkers=40, QueueLimit=80_000)
     assert more.properties("RefreshQueueSource")["ScalingConfig"] == {"MaximumConcurrency": 40}
-    assert more.properties("SweepFunction")["Environment"]["Variables"]["MOORING_QUEUE_LIMIT"] == 24_000
+    assert more.properties("SweepFunction")["Environment"]["Variables"]["MOORING_QUEUE_LIMIT"] == 80_000
     assert source()["Parameters"]["RefreshWorkers"]["MinValue"] == 2
+    given = {name: source()["Parameters"][name]["Default"] for name in ("RefreshWorkers", "QueueLimit")}
+    assert given["QueueLimit"] == 2_000 * given["RefreshWorkers"]
+
+
+def test_the_memory_of_the_sweep_is_the_operators() -> None:
+    assert STACK.properties("SweepFunction")["MemorySize"] == 512
+    assert Stack(SweepMemory=1_769).properties("SweepFunction")["MemorySize"] == 1_769
+    parameter = source()["Parameters"]["SweepMemory"]
+    assert (parameter["MinValue"], parameter["MaxValue"]) == (256, 10_240)
 
 
 @pytest.mark.parametrize("queue", ["RefreshQueue", "RecoveryQueue"])

@@ -471,13 +471,13 @@ def test_refresh_leases_rows_and_never_touches_a_pointer_but_to_store_one() -> N
 @pytest.mark.parametrize(
     ("action", "keys"),
     [
-        ("UpdateItem", {"link"}),
+        ("UpdateItem", {"link", "circuit"}),
         ("PutItem", {"confirmation", "circuit"}),
-        ("DeleteItem", {"circuit"}),
+        ("DeleteItem", set()),
         ("ConditionCheckItem", {"tombstone"}),
         ("GetItem", set()),
         ("Query", set()),
-        ("BatchGetItem", set()),
+        ("BatchGetItem", {"circuit"}),
     ],
 )
 def test_refresh_does_to_each_kind_of_flow_row_what_it_must(action: str, keys: set[str]) -> None:

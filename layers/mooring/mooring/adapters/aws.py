@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
 ATTEMPTS = 2
-CONNECTIONS = 25
-"""Kept alive per service: ten messages are worked on at once, and each asks KMS twice side by side."""
+CONNECTIONS = 50
+"""Kept alive per service: 25 messages are worked on at once, and each asks KMS twice side by side."""
 INVOKE_SECONDS = 22
 """How long an invoked function is waited for: an API's answer is due after 28 seconds."""
 

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from mooring.adapters import flow_transitions
 from mooring.adapters.aws_errors import failing_as
-from mooring.adapters.items import Item, number, text
+from mooring.adapters.items import Item, number, number_or_none, text
 from mooring.adapters.patience import Passing, Patience
+from mooring.adapters.rows import write
 from mooring.core.errors import Reason
 from mooring.core.upkeep import Circuit
 
@@ -41,8 +41,8 @@ class DynamoCircuits:
         self._clock = clock
         self._patience = patience or Patience()
 
-    def opened(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
-        """Those of `providers` whose circuit is open, read consistently."""
+    def known(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
+        """Those of `providers` whose circuit is open or was closed lately, read consistently."""
         now = self._clock()
         rows = [
             row
@@ -52,19 +52,20 @@ class DynamoCircuits:
         circuits = [_circuit(row) for row in rows if number(row, "expires_at") > now]
         return {one.provider: one for one in circuits}
 
-    def open(self, provider: str, reason: Reason, now: int) -> None:
-        """Open a circuit (`now` in epoch seconds), or leave it open as it was."""
-        row = flow_transitions.circuit_opened(self._table, provider, reason, now)
-        with (
-            failing_as(Reason.STORAGE_UNAVAILABLE),
-            suppress(self._client.exceptions.ConditionalCheckFailedException),
-        ):
-            self._client.put_item(**row)
-
-    def close(self, provider: str) -> None:
-        """Close a circuit."""
+    def open(self, provider: str, reason: Reason, now: int, not_before: int = 0) -> None:
+        """Open a circuit (times in epoch seconds), or leave it open; the latest `not_before` stays."""
+        row = flow_transitions.circuit_opened(self._table, provider, reason, now, not_before)
         with failing_as(Reason.STORAGE_UNAVAILABLE):
-            self._client.delete_item(TableName=self._table, Key=flow_transitions.circuit(provider))
+            try:
+                self._client.put_item(**row)
+            except self._client.exceptions.ConditionalCheckFailedException:
+                if not_before:
+                    write(self._client, flow_transitions.circuit_waits(self._table, provider, not_before))
+
+    def close(self, provider: str, now: int) -> None:
+        """Close a circuit (`now` in epoch seconds); one that is not open stays as it is."""
+        with failing_as(Reason.STORAGE_UNAVAILABLE):
+            write(self._client, flow_transitions.circuit_closed(self._table, provider, now))
 
     def _get(self, providers: Sequence[str]) -> list[Item]:
         wanted: Any = [flow_transitions.circuit(provider) for provider in providers]
@@ -84,4 +85,10 @@ class DynamoCircuits:
 
 
 def _circuit(row: Item) -> Circuit:
-    return Circuit(text(row, "provider"), text(row, "reason"), number(row, "opened_at"))
+    return Circuit(
+        text(row, "provider"),
+        text(row, "reason"),
+        number(row, "opened_at"),
+        number_or_none(row, "not_before") or 0,
+        number_or_none(row, "closed_at"),
+    )

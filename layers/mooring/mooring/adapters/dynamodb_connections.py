@@ -30,6 +30,7 @@ LIST_ATTRIBUTES = (
     "scopes",
     "expires_at",
     "issued_at",
+    "expiring_at",
     "connected_at",
     "updated_at",
     "account_verified",

@@ -12,7 +12,7 @@ from mooring.adapters.rows import Written, projection, readable, write
 from mooring.core.connection import ReadableConnection
 from mooring.core.errors import Reason
 from mooring.core.names import connection_key
-from mooring.core.upkeep import Key, Seen
+from mooring.core.upkeep import Expiry, Key, Seen
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,6 +61,13 @@ class DynamoEndings:
             return 1
         found = self._write(ending_transitions.reported(self._connections, key, seen, now))
         return number(found.row, "unauthorized_count") if found.done else None
+
+    def expire(self, key: Key, seen: Seen | None, now: int) -> Expiry:
+        """See to a token that nothing can refresh: over, near its end, or neither."""
+        if self._write(ending_transitions.expired(self._connections, key, seen, now)).done:
+            return Expiry.OVER
+        near = self._write(ending_transitions.expiring(self._connections, key, seen, now)).done
+        return Expiry.NEAR if near else Expiry.LIVES
 
     def alive(self, key: Key, seen: Seen) -> None:
         """Forget counted 401s."""

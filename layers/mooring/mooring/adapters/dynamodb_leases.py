@@ -11,6 +11,7 @@ from mooring.core.connection import Connection, Status
 from mooring.core.errors import Reason
 from mooring.core.upkeep import (
     DOUBT_SECONDS,
+    READ_SECONDS,
     REPORT_SECONDS,
     Cause,
     Hindrance,
@@ -67,16 +68,20 @@ class DynamoLeases:
         found = self._write(transitions.refreshed(self._table, refreshed, now))
         if found.done or _written(found.row, refreshed):
             return Storing.STORED
-        active = _as_seen(found.row, refreshed) and status(found.row) is Status.ACTIVE
-        return Storing.LATER if active else Storing.OBSOLETE
+        if not _as_seen(found.row, refreshed):
+            return _superseded(found.row, refreshed)
+        wanted = status(found.row) is Status.ACTIVE or _given_up_in_doubt(found.row, refreshed)
+        return Storing.LATER if wanted else Storing.OBSOLETE
 
     def recover(self, refreshed: Refreshed, now: int) -> Storing:
         """Write tokens that came by the recovery queue."""
         found = self._write(transitions.recovered(self._table, refreshed, now))
         if found.done or _written(found.row, refreshed):
             return Storing.STORED
-        wanted = _as_seen(found.row, refreshed) and refreshed.attempt_id in _attempts(found.row)
-        return Storing.LATER if wanted and _leased_until(found.row) > now else Storing.OBSOLETE
+        if not _as_seen(found.row, refreshed):
+            return _superseded(found.row, refreshed)
+        wanted = refreshed.attempt_id in _attempts(found.row) and _leased_until(found.row) > now
+        return Storing.LATER if wanted else Storing.OBSOLETE
 
     def put_off(self, leased: Leased, setback: Setback, now: int) -> None:
         """Release the lease after a failed call. Whoever leases it meanwhile goes on undisturbed."""
@@ -90,6 +95,19 @@ class DynamoLeases:
         return self._patience.until_done(lambda: write(self._client, update))
 
 
+def _superseded(row: Item, refreshed: Refreshed) -> Storing:
+    """What stands in its place: newer tokens of the same generation, or another generation, or nothing."""
+    newer = bool(row) and number(row, "generation") == refreshed.seen.generation
+    return Storing.SUPERSEDED if newer and status(row) is Status.ACTIVE else Storing.OBSOLETE
+
+
+def _given_up_in_doubt(row: Item, refreshed: Refreshed) -> bool:
+    """Whether the merchant is asked to come back only because this very answer was missing."""
+    lost = text_or_none(row, "last_error") == Reason.LOST_ROTATION.value
+    noted = refreshed.attempt_id in _attempts(row)
+    return lost and noted and status(row) is Status.NEEDS_RECONNECT
+
+
 def _leased(order: Order, attempt_id: str, row: Item, attempts: tuple[str, ...], *, unheard: bool) -> Leased:
     return Leased(
         key=order.key,
@@ -101,6 +119,8 @@ def _leased(order: Order, attempt_id: str, row: Item, attempts: tuple[str, ...],
         failures=number_or_none(row, "failures") or 0,
         refresh_expires_at=number_or_none(row, "refresh_expires_at"),
         unheard=unheard,
+        previous=sealed_field(row, "previous_refresh") if "previous_refresh" in row else None,
+        previous_until=number_or_none(row, "previous_until") or 0,
     )
 
 
@@ -120,6 +140,8 @@ def _hindrance(
     if rotates and attempt_at is not None and attempt_at > now - DOUBT_SECONDS:
         return Hindrance.IN_DOUBT, attempt_at + DOUBT_SECONDS
     retry_at = number_or_none(row, "retry_at") or 0
+    if order.cause is Cause.READ:
+        retry_at = max(retry_at, (standing.issued_at or 0) + READ_SECONDS)
     if retry_at > now:
         return Hindrance.PUT_OFF, retry_at
     if order.cause is Cause.UNAUTHORIZED:

@@ -7,7 +7,8 @@ Rows of the flows table (`pk`), all with `expires_at` for the table's TTL:
                                 `open_shard`, `open_at`: the latest burn, until its flow ends
     tombstone#provider#account  `at`: when the provider said that the account uninstalled us
     confirmation#hash           where a one-time code leads
-    circuit#provider            since when and why a provider refuses us
+    circuit#provider            since when and why nothing but trials is sent to a provider; `closed_at` once
+                                that is over
 
 `expires_at` of a link's row is late by design: it outlives every use of the link by a day.
 """
@@ -22,6 +23,7 @@ from mooring.core.flow import LINK_GRACE_SECONDS
 from mooring.core.link import FLOWS_PER_LINK, Link
 from mooring.core.names import connection_key
 from mooring.core.tokens import SealedField
+from mooring.core.upkeep import RAMP_SECONDS
 
 DAY_SECONDS = 86_400
 CONFIRMATION_SECONDS = DAY_SECONDS
@@ -29,6 +31,7 @@ TOMBSTONE_SECONDS = 15 * DAY_SECONDS
 """A finished exchange may wait on the recovery queue for 14 days, and must still meet its tombstone."""
 CIRCUIT_SECONDS = 30 * DAY_SECONDS
 """An open circuit that nobody closed for so long is tried anew, and opens again if it must."""
+_OPEN_CIRCUIT = "attribute_exists(#pk) AND attribute_not_exists(#closed_at)"
 OPEN_SHARD = "open"
 _OPEN = ("open_shard", "open_at")
 EXCHANGING, KEPT, DONE, FAILED = "exchanging", "kept", "done", "failed"
@@ -129,21 +132,42 @@ def circuit(provider: str) -> dict[str, Any]:
     return attributes({"pk": f"circuit#{provider}"})
 
 
-def circuit_opened(table: str, provider: str, reason: Reason, now: int) -> dict[str, Any]:
-    """A provider refuses us since `now`, unless it did so before."""
+def circuit_opened(
+    table: str, provider: str, reason: Reason, now: int, not_before: int = 0
+) -> dict[str, Any]:
+    """A provider refuses us or is silent since `now`, unless it was so before."""
     row: dict[str, Plain | None] = {
         "provider": provider,
         "reason": reason.value,
         "opened_at": now,
+        "not_before": not_before,
         "expires_at": now + CIRCUIT_SECONDS,
     }
+    names = ("pk", "expires_at", "closed_at")
+    over = "#expires_at <= :now OR attribute_exists(#closed_at)"
     return {
         "TableName": table,
         "Item": circuit(provider) | attributes(row),
-        "ConditionExpression": "attribute_not_exists(#pk) OR #expires_at <= :now",
-        "ExpressionAttributeNames": {"#pk": "pk", "#expires_at": "expires_at"},
+        "ConditionExpression": f"attribute_not_exists(#pk) OR {over}",
+        "ExpressionAttributeNames": {f"#{name}": name for name in names},
         "ExpressionAttributeValues": {":now": attribute(now)},
     }
+
+
+def circuit_waits(table: str, provider: str, not_before: int) -> Update:
+    """A provider whose circuit is open wants not to be asked before `not_before`."""
+    update = _circuit_row(table, provider).at_most("not_before", not_before - 1)
+    return update.set("not_before", not_before).when(_OPEN_CIRCUIT, ("pk", "closed_at"), {})
+
+
+def circuit_closed(table: str, provider: str, now: int) -> Update:
+    """A provider takes us again since `now`; that is remembered while its share grows."""
+    update = _circuit_row(table, provider).set("closed_at", now).set("expires_at", now + RAMP_SECONDS)
+    return update.remove("not_before").when(_OPEN_CIRCUIT, ("pk", "closed_at"), {})
+
+
+def _circuit_row(table: str, provider: str) -> Update:
+    return Update(table, {"pk": f"circuit#{provider}"}).silent()
 
 
 def _tombstone(provider: str, account_id: str) -> str:

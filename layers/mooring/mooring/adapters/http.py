@@ -34,8 +34,8 @@ from mooring.core.ports import HttpFault, HttpRequest, HttpResponse
 
 BODY_BYTES = 262_144
 IDLE_SECONDS = 20.0
-ORIGINS, IDLE_PER_ORIGIN = 100, 10
-"""As many as a batch of the refresh queue has messages: one provider may be called by ten threads at once."""
+ORIGINS, IDLE_PER_ORIGIN = 100, 25
+"""As many as a batch of the refresh queue has messages: one provider may be called by each at once."""
 _METHODS = ("GET", "POST", "DELETE")
 _ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 _URL = re.compile(r"https?://[!-~]+")

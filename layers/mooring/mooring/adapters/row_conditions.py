@@ -57,4 +57,4 @@ def or_again(condition: str, *marks: str) -> str:
 def give_up(update: Update, reason: str, now: int) -> Update:
     """The merchant has to come back; what is sealed stays."""
     update.set("status", Status.NEEDS_RECONNECT.value).set("last_error", reason).set("updated_at", now)
-    return update.remove(*DUE, *LEASE, "retry_at", "failures", "failing_since")
+    return update.remove(*DUE, *LEASE, "retry_at", "failures", "failing_since", "expiring_at")

@@ -83,6 +83,7 @@ def connection(row: Item) -> Connection:
         last_error=text_or_none(row, "last_error"),
         details={name: text({name: value}, name) for name, value in mapping(row, "details").items()},
         issued_at=number_or_none(row, "issued_at"),
+        expiring_at=number_or_none(row, "expiring_at"),
     )
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 AGAIN_SECONDS = 15
 """When a message that could not be stored comes again: well within the time for which a lost answer is waited
-for (`upkeep.DOUBT_SECONDS`), which the queue's own visibility timeout of 180 seconds is not."""
+for (`upkeep.DOUBT_SECONDS`), which the queue's own visibility timeout of 210 seconds is not."""
 CONNECTED, REFRESHED = "connected", "refreshed"
 MAX_BYTES = 262_144
 
@@ -134,6 +134,7 @@ def refreshed_message(refreshed: Refreshed) -> str:
         "issued_at": fresh.issued_at,
         "due_at": fresh.due_at,
         "previous_until": fresh.previous_until,
+        "expiring_at": fresh.expiring_at,
     }
     return dump(body)
 
@@ -189,6 +190,8 @@ def _fresh(data: Fields) -> FreshTokens:
         issued_at=number(data, "issued_at"),
         due_at=number_or_none(data, "due_at"),
         previous_until=number_or_none(data, "previous_until"),
+        # An earlier release did not write it, and its messages may still wait.
+        expiring_at=number_or_none(data, "expiring_at") if "expiring_at" in data else None,
     )
 
 

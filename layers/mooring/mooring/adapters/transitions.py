@@ -36,6 +36,7 @@ from mooring.core.names import DEFAULT_ACCOUNT, connection_key
 from mooring.core.upkeep import (
     DOUBT_SECONDS,
     LEASE_SECONDS,
+    READ_SECONDS,
     REPORT_SECONDS,
     Cause,
     Key,
@@ -60,8 +61,10 @@ _LEFT_BEHIND = (
     "probed_at",
     "hinted_until",
     "uninstalled_at",
+    "expiring_at",
 )
 """What belonged to the generation before: a new code exchange owes it nothing."""
+_NOT_SO_SOON = {Cause.UNAUTHORIZED: REPORT_SECONDS, Cause.READ: READ_SECONDS}
 _NOT_BEFORE_RETRY = (Cause.DUE, Cause.READ, Cause.HINT, Cause.UNAUTHORIZED)
 
 
@@ -154,8 +157,8 @@ def leased(table: str, order: Order, attempt_id: str, now: int, *, rotates: bool
         update.at_most("retry_at", now)
     if order.cause is Cause.DUE:
         update.when("#due_at <= :soon", ("due_at",), {"soon": now + EARLY_SECONDS})
-    if order.cause is Cause.UNAUTHORIZED:
-        update.at_most("issued_at", now - REPORT_SECONDS)
+    if order.cause in _NOT_SO_SOON:
+        update.at_most("issued_at", now - _NOT_SO_SOON[order.cause])
     return update
 
 
@@ -232,6 +235,7 @@ def _fresh(table: str, refreshed: Refreshed, now: int) -> Update:
     if fresh.scopes is not None:
         update.set("scopes", fresh.scopes)
     update.set("expires_at", fresh.expires_at).set("refresh_expires_at", fresh.refresh_expires_at)
+    update.set("expiring_at", fresh.expiring_at)
     update.set("details", dict(fresh.details)).set("issued_at", fresh.issued_at).set("updated_at", now)
     update.count("version").set("written_by", refreshed.attempt_id).set("unauthorized_count", 0)
     return fall_due(update, key, fresh.due_at).remove(*UNDER_WAY, "unauthorized_at", "last_error")

@@ -27,7 +27,8 @@ class Account(NamedTuple):
 class Connection(NamedTuple):
     """A connection as readers see it: no token in it. Times are epoch seconds.
 
-    `issued_at` is when its current tokens were issued; None in rows of an earlier release.
+    `issued_at` is when its current tokens were issued; None in rows of an earlier release. `expiring_at`
+    is when the grant ends and the merchant must have come back, once that is near; else None.
     """
 
     merchant_id: str
@@ -44,6 +45,7 @@ class Connection(NamedTuple):
     last_error: str | None
     details: Mapping[str, str]
     issued_at: int | None = None
+    expiring_at: int | None = None
 
 
 class ReadableConnection(NamedTuple):

@@ -70,6 +70,8 @@ class Reason(StrEnum):
     REFRESH_IN_DOUBT = "refresh_in_doubt"
     REFRESH_BUSY = "refresh_busy"
     REFRESH_PUT_OFF = "refresh_put_off"
+    PROVIDER_PAUSED = "provider_paused"
+    TOKEN_SUPERSEDED = "token_superseded"  # noqa: S105 - a reason word
     # our own side
     SECRET_UNAVAILABLE = "secret_unavailable"  # noqa: S105 - a reason word
     SEALING_UNAVAILABLE = "sealing_unavailable"
@@ -117,6 +119,8 @@ STATUS: dict[Reason, int] = {
     Reason.REFRESH_IN_DOUBT: 503,
     Reason.REFRESH_BUSY: 503,
     Reason.REFRESH_PUT_OFF: 503,
+    Reason.PROVIDER_PAUSED: 503,
+    Reason.TOKEN_SUPERSEDED: 409,
     Reason.PROVIDER_ERROR: 502,
     Reason.PROVIDER_ANSWER_INVALID: 502,
     Reason.ACCOUNT_MISSING: 502,
@@ -144,6 +148,7 @@ ALARMS: dict[Reason, str] = {
     Reason.ACCOUNT_MISSING: "TokenKept",
     Reason.ACCOUNT_MISMATCH: "TokenDiscarded",
     Reason.UNINSTALLED_MEANWHILE: "TokenDiscarded",
+    Reason.TOKEN_SUPERSEDED: "TokenDiscarded",
     Reason.LOST_ROTATION: "LostRotation",
     Reason.REFRESH_IN_DOUBT: "RefreshInDoubt",
     Reason.PROVIDER_MISCONFIGURED: "ProviderMisconfigured",
@@ -212,14 +217,23 @@ class TokenCallFailure(Failure):
         reason: the reason word.
         detail: a fixed text; never what the provider sent.
         maybe_issued: the provider failed with an answer behind which a token may have been issued.
+        retry_after: for how many seconds the provider wants not to be asked (RFC 9110 10.2.3), clamped;
+            None when it did not say.
     """
 
     def __init__(
-        self, outcome: Outcome, reason: Reason, detail: str = "", *, maybe_issued: bool = False
+        self,
+        outcome: Outcome,
+        reason: Reason,
+        detail: str = "",
+        *,
+        maybe_issued: bool = False,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(reason, detail)
         self.outcome = outcome
         self.maybe_issued = maybe_issued
+        self.retry_after = retry_after
 
     @property
     def alarm(self) -> str | None:

@@ -3,6 +3,7 @@
 from hashlib import sha256
 
 from mooring.core.provider import Provider
+from mooring.core.upkeep import EXPIRING_SECONDS
 
 EARLY_SECONDS = 900
 SHORT_SECONDS = 180
@@ -11,6 +12,7 @@ PROBE_EVERY_SECONDS = 21_600
 SHARDS = 8
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 15, 180
 _DAY = 86_400
+_SELDOM_SECONDS = 60
 
 
 def due_at(
@@ -28,8 +30,9 @@ def due_at(
     shorter, less up to a tenth of the lifetime so that connections made together do not fall due
     together. Where readers do that (policy `on_read`, or a lifetime under three minutes), and where
     a token has no end, only the grant is kept alive: after two thirds of the time for which a refresh
-    token may lie unused. Without a refresh token the provider's probe is due every six hours, if it
-    has one.
+    token may lie unused, and once more shortly before a refresh token ends, to see whether that can be
+    moved. Without a refresh token the provider's probe is due every six hours, if it has one, and a token
+    that ends is looked at before its end.
 
     Args:
         now: epoch seconds.
@@ -40,12 +43,25 @@ def due_at(
         jitter: a number from 0 to 1.
     """
     if not refreshable or provider.refresh is None:
-        return now + int(PROBE_EVERY_SECONDS * (1 - jitter / 4)) if provider.probe else None
+        probe = now + int(PROBE_EVERY_SECONDS * (1 - jitter / 4)) if provider.probe else None
+        return _earliest(probe, None if expires_at is None else _before_end(now, expires_at))
     times = [_keep_alive(now, refresh_expires_at, provider.refresh.idle_days, jitter)]
+    if refresh_expires_at is not None and refresh_expires_at - EXPIRING_SECONDS > now:
+        times.append(refresh_expires_at - EXPIRING_SECONDS)
     if expires_at is not None and provider.refresh_policy == "eager" and expires_at - now >= SHORT_SECONDS:
         lifetime = expires_at - now
         times.append(int(expires_at - min(EARLY_SECONDS, lifetime / 3) - jitter * lifetime / 10))
+    return _earliest(*times)
+
+
+def _earliest(*times: int | None) -> int | None:
     return min((time for time in times if time is not None), default=None)
+
+
+def _before_end(now: int, expires_at: int) -> int:
+    """Early enough to say that the merchant must come back; after that, at the end."""
+    early = expires_at - min(EXPIRING_SECONDS, max(0, expires_at - now) // 3)
+    return early if early > now else expires_at
 
 
 def _keep_alive(now: int, refresh_expires_at: int | None, idle_days: int | None, jitter: float) -> int | None:
@@ -53,7 +69,8 @@ def _keep_alive(now: int, refresh_expires_at: int | None, idle_days: int | None,
     if refresh_expires_at is not None and refresh_expires_at > now:
         # An end that has passed was none: the provider has refreshed it all the same.
         lives.append(refresh_expires_at - now)
-    return now + int(min(lives) * (2 / 3 - jitter / 10)) if lives else None
+    # However near an end is that cannot be moved: it is not asked about more than once a minute.
+    return now + max(_SELDOM_SECONDS, int(min(lives) * (2 / 3 - jitter / 10))) if lives else None
 
 
 def retry_at(now: int, failures: int, jitter: float) -> int:

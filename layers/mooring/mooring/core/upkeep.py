@@ -12,12 +12,14 @@ from mooring.core.errors import Reason
 from mooring.core.link import Link
 from mooring.core.tokens import SealedField
 
-FUNCTION_SECONDS = 30
+FUNCTION_SECONDS = 35
 """The refresh function's time limit; Lambda ends whatever runs longer."""
 LEASE_SECONDS = 45
 """A lease outlives every process that can hold it, and so the whole deadline of its token call."""
 DOUBT_SECONDS = 120
 """How long a lost answer is waited for on the recovery queue before the token is tried once more."""
+READ_SECONDS = 10
+"""At most one refresh in so many seconds because somebody reads, however short its tokens live."""
 REPORT_SECONDS = 60
 """At most one report of a 401 in so many seconds counts, or refreshes."""
 REPORTS_SECONDS = 900
@@ -28,6 +30,10 @@ PROBE_SECONDS = 600
 """At most one round of probes per connection in so many seconds."""
 CONFIRM_SECONDS = 30
 """401s must span so many seconds before they are believed."""
+EXPIRING_SECONDS = 3 * 86_400
+"""So long before its end a grant counts as expiring: the merchant has to come back by then."""
+RAMP_SECONDS = 3_600
+"""For how long it is remembered that a provider's circuit was closed, while its share grows again."""
 
 
 class Key(NamedTuple):
@@ -107,7 +113,8 @@ class Leased(NamedTuple):
     """The right to make one token call, and the row as it was before.
 
     `attempts` names every call whose outcome is unknown, this one last: with more than one the
-    connection is in doubt. `unheard`: nobody has looked at it since the last answer was lost.
+    connection is in doubt. `unheard`: nobody has looked at it since the last answer was lost. `previous`
+    is the refresh token before this one, which the provider takes until `previous_until`.
     """
 
     key: Key
@@ -119,6 +126,8 @@ class Leased(NamedTuple):
     failures: int
     refresh_expires_at: int | None
     unheard: bool = False
+    previous: SealedField | None = None
+    previous_until: int = 0
 
     @property
     def seen(self) -> Seen:
@@ -164,6 +173,7 @@ class FreshTokens(NamedTuple):
     issued_at: int
     due_at: int | None
     previous_until: int | None
+    expiring_at: int | None = None
 
 
 class Refreshed(NamedTuple):
@@ -200,9 +210,14 @@ class Setback(NamedTuple):
 
 
 class Storing(Enum):
-    """What became of a refreshed token set: stored, of no use any more, or to be tried again later."""
+    """What became of a refreshed token set.
+
+    Stored; of no use because newer tokens stand there, or because nothing is connected any more; or to be
+    tried again later.
+    """
 
     STORED = "stored"
+    SUPERSEDED = "superseded"
     OBSOLETE = "obsolete"
     LATER = "later"
 
@@ -228,20 +243,39 @@ class DuePage(NamedTuple):
     next: Mapping[str, object] | None
 
 
+class Expiry(Enum):
+    """What time did to a token that nothing can refresh: nothing yet, its end is near, or it is over."""
+
+    LIVES = "lives"
+    NEAR = "near"
+    OVER = "over"
+
+
 class Circuit(NamedTuple):
-    """A provider that refuses *us* (RFC 6749 5.2 `invalid_client`): nothing is sent but trials."""
+    """A provider that refuses *us* (RFC 6749 5.2 `invalid_client`) or does not answer: only trials are sent.
+
+    `not_before`: not even trials before (Retry-After), or 0. `closed_at`: None while it is open.
+    """
 
     provider: str
     reason: str
     opened_at: int
+    not_before: int = 0
+    closed_at: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing but trials may be sent."""
+        return self.closed_at is None
 
 
 class Answer(NamedTuple):
     """What became of an order: a word, and where nothing was refreshed the reason.
 
     Words: refreshed, fresh (somebody else did), busy (somebody else does), waiting, probed, reported,
-    uninstalled, accepted, ignored, recovered, skipped, failed. `until` is when asking again may help,
-    or 0; `detail` a fixed text for the log; `notice_id` the provider's own name of a notice.
+    expiring, uninstalled, accepted, ignored, recovered, skipped, failed. `until` is when asking again may
+    help, or 0; `detail` a fixed text for the log; `notice_id` the provider's own name of a notice;
+    `expiring`: it was found just now that the grant ends soon.
     """
 
     word: str
@@ -249,3 +283,4 @@ class Answer(NamedTuple):
     until: int = 0
     detail: str = ""
     notice_id: str | None = None
+    expiring: bool = False

@@ -19,6 +19,7 @@ from mooring.core.upkeep import (
     Circuit,
     Delayed,
     DuePage,
+    Expiry,
     Key,
     Leased,
     Order,
@@ -41,15 +42,16 @@ class Leases(Protocol):
         and version that the order names. An earlier attempt whose outcome is unknown holds it up for
         `DOUBT_SECONDS`, unless the provider never rotates (`rotates`). By cause: `due` only once
         `due_at` has come; all but `asked` not before `retry_at`; `unauthorized` not within
-        `REPORT_SECONDS` of the issue.
+        `REPORT_SECONDS` of the issue, `read` not within `READ_SECONDS`.
         """
         ...
 
     def store(self, refreshed: Refreshed, now: int) -> Storing:
         """Write new tokens as their lease's owner; the outcome of a repeated write is that of the first.
 
-        OBSOLETE when the connection is not active any more or another generation or version stands
-        there; LATER when the lease is another's meanwhile.
+        SUPERSEDED when a later version of this generation stands there; OBSOLETE when the generation ended
+        or another stands there; LATER when the lease is another's meanwhile, or when the connection was
+        given up in the meantime for the very doubt that this answer ends.
         """
         ...
 
@@ -95,6 +97,14 @@ class Endings(Protocol):
 
         What was counted more than `REPORTS_SECONDS` ago is forgotten: only 401s in a row speak of a
         dead token.
+        """
+        ...
+
+    def expire(self, key: Key, seen: Seen | None, now: int) -> Expiry:
+        """See to a token that nothing can refresh.
+
+        OVER: its end has passed, and it is marked `needs_reconnect`. NEAR: it ends within
+        `EXPIRING_SECONDS`, which is noted, once, and it falls due at its end. LIVES: neither, or not as seen.
         """
         ...
 
@@ -153,16 +163,16 @@ class DueIndex(Protocol):
 class Circuits(Protocol):
     """The circuits of providers."""
 
-    def opened(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
-        """Those of `providers` whose circuit is open."""
+    def known(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
+        """Those of `providers` whose circuit is open, or was closed within `RAMP_SECONDS`."""
         ...
 
-    def open(self, provider: str, reason: Reason, now: int) -> None:
-        """Open a circuit, or leave it open; `opened_at` is that of the first."""
+    def open(self, provider: str, reason: Reason, now: int, not_before: int = 0) -> None:
+        """Open a circuit, or leave it open: `opened_at` is that of the first, `not_before` the latest."""
         ...
 
-    def close(self, provider: str) -> None:
-        """Close a circuit."""
+    def close(self, provider: str, now: int) -> None:
+        """Close a circuit; one that is not open stays as it is."""
         ...
 
 

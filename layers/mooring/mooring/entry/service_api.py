@@ -172,6 +172,7 @@ def _connection(connection: Connection) -> dict[str, Any]:
         "version": connection.version,
         "scopes": list(connection.scopes),
         "expires_at": connection.expires_at,
+        "expiring_at": connection.expiring_at,
         "connected_at": connection.connected_at,
         "updated_at": connection.updated_at,
         "last_error": connection.last_error,

@@ -28,7 +28,7 @@ def run(
         ("Enqueued", done.enqueued),
         ("OverdueSeconds", done.overdue_seconds),
         ("StrandedFlows", done.stranded_flows),
-        ("OpenCircuits", len(done.open_circuits)),
+        ("OpenCircuits", len(done.refusing)),
     )
     line = Line("swept", 200, ref, "", detail=_said(done.enqueued, done.queue_depth, done.open_circuits))
     emit(line._replace(counts=counts))

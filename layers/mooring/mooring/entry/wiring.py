@@ -121,7 +121,8 @@ def refresh_doors() -> "Doors":
         is_recovery=lambda arn: arn.rpartition(":")[2] == recovery_queue,
         parse=work_messages.parse,
         work=lambda item, left: work(item, ports, left),
-        recover=lambda body: [recover(sqs.parse(body), recovering)],
+        parse_recovery=sqs.parse,
+        recover=lambda found: [recover(found, recovering)],
         again_soon=recovery.again_soon,
         parse_order=work_messages.parse_order,
         keep=lambda order, left: keep(order, ports, left),
@@ -143,6 +144,7 @@ def _work_ports(aws: "Aws", settings: Settings) -> "tuple[WorkPorts, RecoverPort
     from mooring.flows.probe import ProbePorts
     from mooring.flows.recover import RecoverPorts
     from mooring.flows.refresh import RefreshPorts
+    from mooring.flows.watch import Watch
     from mooring.flows.work import WorkPorts
     from mooring.providers.oauth2 import OAuth2
 
@@ -155,7 +157,7 @@ def _work_ports(aws: "Aws", settings: Settings) -> "tuple[WorkPorts, RecoverPort
         secrets=ParameterSecrets(aws.ssm(), settings.stage, time.time, jitter),
         server=server,
         recovery=SqsRecoveryQueue(aws.sqs(), settings.recovery_queue_url),
-        circuits=DynamoCircuits(aws.dynamodb(), settings.flows_table),
+        watch=Watch(DynamoCircuits(aws.dynamodb(), settings.flows_table), time.time),
         clock=time.time,
         jitter=jitter,
         attempt_id=lambda: token_urlsafe(_ATTEMPT_BYTES),

@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from mooring.core.errors import ALARMS, Failure, Reason
-from mooring.core.upkeep import Answer, Cause, Confirm, Key, Order, Work
+from mooring.core.upkeep import Answer, Cause, Confirm, Key, Order, Recovered, Refreshed, Work
 from mooring.entry.http_api import Emit, Line, where
 
 _METRICS = {
@@ -20,7 +20,7 @@ _METRICS = {
     "recovered": "Recovered",
     "probed": "Probed",
 }
-_ENDED = frozenset({Reason.GRANT_REFUSED, Reason.LOST_ROTATION, Reason.TOKEN_REFUSED})
+_ENDED = frozenset({Reason.GRANT_REFUSED, Reason.LOST_ROTATION, Reason.TOKEN_REFUSED, Reason.TOKEN_EXPIRED})
 _NOT_AGAIN = frozenset({Reason.PROVIDER_UNKNOWN, Reason.TOKEN_LOST})
 """Trying again cannot help: the provider is disabled here, or there is nothing left to store."""
 
@@ -35,7 +35,8 @@ class Doors(NamedTuple):
         is_recovery: tells from an event source's ARN whether it is the recovery queue.
         parse: reads a message of the refresh queue.
         work: does one piece of work within the time left.
-        recover: reads and stores one message of the recovery queue.
+        parse_recovery: reads a message of the recovery queue.
+        recover: stores what one brought.
         again_soon: lets a message of the recovery queue (its receipt handle) come again within seconds.
         parse_order: reads the order of a direct invocation.
         keep: does an order within the time left.
@@ -46,7 +47,8 @@ class Doors(NamedTuple):
     is_recovery: Callable[[str], bool]
     parse: Callable[[str], Work]
     work: Callable[[Work, Callable[[], float]], Done]
-    recover: Callable[[str], Done]
+    parse_recovery: Callable[[str], Recovered | Refreshed]
+    recover: Callable[[Recovered | Refreshed], Done]
     again_soon: Callable[[str], None]
     parse_order: Callable[[object], Order]
     keep: Callable[[Order, Callable[[], float]], Answer]
@@ -77,11 +79,13 @@ class _Ending(NamedTuple):
 
 def _record(record: Mapping[str, Any], doors: Doors, left: Callable[[], float]) -> _Ending:
     """One message; nothing that happens in it leaves it."""
-    message_id, item = str(record.get("messageId")), None
+    message_id = str(record.get("messageId"))
+    item: Work | Recovered | Refreshed | None = None
     try:
         body = str(record.get("body"))
         if doors.is_recovery(str(record.get("eventSourceARN"))):
-            done = doors.recover(body)
+            item = doors.parse_recovery(body)
+            done = doors.recover(item)
         else:
             item = doors.parse(body)
             done = doors.work(item, left)
@@ -95,7 +99,7 @@ def _record(record: Mapping[str, Any], doors: Doors, left: Callable[[], float]) 
     except Exception as error:  # noqa: BLE001 - one record's defect must not fail its batch mates
         answer = Answer("failed", Reason.INTERNAL, detail=type(error).__name__)
         line, again = _line(_key(item), answer, message_id)._replace(at=where(error)), True
-    if again:
+    if again and answer.reason is not Reason.MESSAGE_MALFORMED:
         _hurry(record, doors)
     return _Ending(message_id, [line], again)
 
@@ -107,9 +111,11 @@ def _hurry(record: Mapping[str, Any], doors: Doors) -> None:
             doors.again_soon(str(record.get("receiptHandle")))
 
 
-def _key(item: Work | None) -> Key | None:
+def _key(item: Work | Recovered | Refreshed | None) -> Key | None:
     """The one connection that a message is about, if it was understood and is about one."""
-    return item.key if isinstance(item, (Order, Confirm)) else None
+    if isinstance(item, Recovered):
+        return Key(item.new.merchant_id, item.new.provider, item.new.account.account_id)
+    return item.key if isinstance(item, (Order, Confirm, Refreshed)) else None
 
 
 def _order(event: object, doors: Doors, left: Callable[[], float], emit: Emit) -> dict[str, Any]:
@@ -150,5 +156,6 @@ def _enabled(line: Line, doors: Doors) -> Line:
 
 def _counts(answer: Answer) -> tuple[tuple[str, int], ...]:
     if answer.word != "failed":
-        return ((_METRICS.get(answer.word, "Skipped"), 1),)
+        news = (("ConnectionExpiring", 1),) if answer.expiring else ()
+        return ((_METRICS.get(answer.word, "Skipped"), 1), *news)
     return (("NeedsReconnect" if answer.reason in _ENDED else "RefreshFailed", 1),)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from mooring.core.connection import Account, NewConnection
-from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
+from mooring.core.errors import Failure, Reason
 from mooring.core.flow import (
     FLOW_SECONDS,
     LINK_GRACE_SECONDS,
@@ -41,13 +41,13 @@ from mooring.core.ports import (
 )
 from mooring.core.provider import Provider
 from mooring.core.query import Query, parse_query
-from mooring.core.schedule import due_at
 from mooring.core.tokens import TokenSet
 from mooring.core.visit import Result, Visit
 from mooring.flows.authorize import redirect_uri
+from mooring.flows.client_secret import ask_with_secret, client_secret
 from mooring.flows.confirmation import confirmation_code, confirmation_hash
 from mooring.flows.returned import check_issuer, kept_parameters, must_ask, read_account, read_code
-from mooring.flows.token_sets import open_whole, ringing, seal_tokens, seal_whole
+from mooring.flows.token_sets import first_due, open_whole, ringing, seal_tokens, seal_whole
 
 EXCHANGE_SECONDS = 30
 TOKEN_CALL_SECONDS, IDENTITY_CALL_SECONDS, STORE_SECONDS, MARGIN_SECONDS = 10, 4, 13, 1
@@ -160,7 +160,7 @@ def _exchange(query: Query, code: str, account: str | None, attempt: Attempt, po
     with ThreadPoolExecutor(3) as pool:
         burning = pool.submit(ports.flows.burn, attempt.link, burned, attempt.now)
         preparing = pool.submit(ports.sealer.prepare, merchant, provider.id)
-        asking = pool.submit(_client_secret, ports.secrets, provider)
+        asking = pool.submit(client_secret, provider, ports.secrets)
     burn = burning.result()
     if burn.status not in (BurnStatus.BURNED, BurnStatus.KEPT):
         return _came_before(burn, attempt)
@@ -172,8 +172,14 @@ def _exchange(query: Query, code: str, account: str | None, attempt: Attempt, po
             _need_time(TOKEN_CALL_SECONDS + STORE_SECONDS, Reason.OUT_OF_TIME, attempt)
             uri = redirect_uri(ports.policy.audience, provider)
             with ringing():
-                tokens = ports.server.exchange(
-                    provider, code, uri, attempt.flow.verifier, secret, attempt.now
+                tokens = ask_with_secret(
+                    lambda ours: ports.server.exchange(
+                        provider, code, uri, attempt.flow.verifier, ours, attempt.now
+                    ),
+                    secret,
+                    provider,
+                    ports.secrets,
+                    lambda: _time_for(TOKEN_CALL_SECONDS + STORE_SECONDS, attempt),
                 )
             tokens = tokens._replace(details={**details, **tokens.details})
     except Failure as failure:
@@ -182,20 +188,18 @@ def _exchange(query: Query, code: str, account: str | None, attempt: Attempt, po
     return _store(tokens, account, keys, burn, attempt, ports)
 
 
-def _client_secret(secrets: Secrets, provider: Provider) -> str:
-    return "" if provider.token.client_authentication == "none" else secrets.client_secret(provider.id)
-
-
 def _need_time(seconds: int, reason: Reason, attempt: Attempt) -> None:
-    """Start nothing that could not be finished and stored before Lambda ends us."""
-    if attempt.left() < seconds + MARGIN_SECONDS:
+    if not _time_for(seconds, attempt):
         raise Failure(reason)
+
+
+def _time_for(seconds: int, attempt: Attempt) -> bool:
+    """Nothing is started that could not be finished and stored before Lambda ends us."""
+    return attempt.left() >= seconds + MARGIN_SECONDS
 
 
 def _note(ports: CallbackPorts, attempt: Attempt, burn: Burn, failure: Failure) -> None:
     """Leave the reason on the burned flow, so that a reload answers at once; nothing hangs on it."""
-    if isinstance(failure, TokenCallFailure) and failure.outcome is Outcome.MISCONFIGURED:
-        ports.secrets.forget(attempt.provider.id)
     if burn.kept is None:
         with suppress(Failure):
             ports.flows.fail(attempt.link, state_hash(attempt.flow.state), failure.reason.value)
@@ -230,14 +234,7 @@ def _store(
                 tokens=seal_tokens(tokens, account.account_id, asked, keys),
                 connected_at=attempt.now,
                 burned_at=burn.burned_at,
-                due_at=due_at(
-                    attempt.now,
-                    attempt.provider,
-                    expires_at=tokens.expires_at,
-                    refresh_expires_at=tokens.refresh_expires_at,
-                    refreshable=tokens.refresh_token is not None,
-                    jitter=ports.jitter(),
-                ),
+                due_at=first_due(tokens, attempt.provider, attempt.now, ports.jitter()),
                 confirmation_hash=confirmation_hash(code) if code else None,
             )
             _connect(new, attempt, ports)

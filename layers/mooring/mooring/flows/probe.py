@@ -16,6 +16,7 @@ from mooring.core.schedule import due_at
 from mooring.core.tokens import SealedField
 from mooring.core.upkeep import (
     CONFIRM_SECONDS,
+    EXPIRING_SECONDS,
     PROBE_SECONDS,
     REPORTS,
     Answer,
@@ -65,6 +66,10 @@ def probe(key: Key, seen: Seen | None, ports: ProbePorts) -> Answer:
     row = ports.endings.probing(key, seen, now, pause=PROBE_SECONDS, due_at=_next(now, provider, ports))
     if row is None or row.access is None:
         return Answer("skipped")
+    ends_at = row.connection.expires_at
+    if ends_at is not None and ends_at < now + NEVER_SECONDS:
+        early = ends_at - EXPIRING_SECONDS
+        ports.endings.remind(key, early if early > now else max(now, ends_at))
     try:
         return _first(key, _seen(row), row.access, now, ports, uninstall=False)
     except Failure:

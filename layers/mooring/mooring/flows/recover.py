@@ -36,4 +36,6 @@ def recover(found: Refreshed | Recovered, ports: RecoverPorts) -> tuple[Key, Ans
         stored = ports.recoveries.restore(new, found.link, found.state_hash)
     if stored is Storing.LATER:
         raise Failure(Reason.REFRESH_BUSY, "the connection is leased: the message comes again")
+    if stored is Storing.SUPERSEDED:
+        return key, Answer("skipped", Reason.TOKEN_SUPERSEDED)
     return key, Answer("recovered" if stored is Storing.STORED else "skipped")

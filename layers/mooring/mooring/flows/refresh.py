@@ -13,13 +13,12 @@ from typing import NamedTuple
 from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.ports import SealingKeys, Secrets
 from mooring.core.provider import Provider
-from mooring.core.schedule import due_at, retry_at
+from mooring.core.schedule import retry_at
 from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import (
     DOUBT_SECONDS,
     Answer,
     Cause,
-    FreshTokens,
     Hindrance,
     Leased,
     Order,
@@ -28,8 +27,10 @@ from mooring.core.upkeep import (
     Setback,
     Storing,
 )
-from mooring.core.upkeep_ports import Circuits, Leases, Resealer, TokenKeeper, TokensQueue
-from mooring.flows.token_sets import ringing
+from mooring.core.upkeep_ports import Leases, Resealer, TokenKeeper, TokensQueue
+from mooring.flows.client_secret import ask_with_secret, client_secret
+from mooring.flows.token_sets import ringing, seal_refreshed
+from mooring.flows.watch import Watch
 
 TOKEN_CALL_SECONDS, STORE_SECONDS, PREPARE_SECONDS, MARGIN_SECONDS = 10, 13, 4, 1
 UNREADABLE_SECONDS = 3_600
@@ -45,6 +46,10 @@ _HINDERED = {
     Hindrance.TOO_SOON: ("fresh", None),
     Hindrance.NOT_REFRESHABLE: ("skipped", Reason.TOKEN_EXPIRED),
 }
+_OF_THE_PROVIDER = frozenset(
+    {Reason.PROVIDER_UNAVAILABLE, Reason.PROVIDER_TIMEOUT, Reason.PROVIDER_ANSWER_INVALID}
+)
+"""What speaks of the provider; any other failure is said of one connection."""
 
 
 class RefreshPorts(NamedTuple):
@@ -56,7 +61,7 @@ class RefreshPorts(NamedTuple):
     secrets: Secrets
     server: TokenKeeper
     recovery: TokensQueue
-    circuits: Circuits
+    watch: Watch
     clock: Callable[[], float]
     jitter: Callable[[], float]
     attempt_id: Callable[[], str]
@@ -68,8 +73,22 @@ class Call(NamedTuple):
     leased: Leased
     provider: Provider
     now: int
-    closes_circuit: bool
+    order: Order
     left: Callable[[], float]
+
+    @property
+    def rotates(self) -> bool:
+        """Whether a lost answer may have made the refresh token worthless."""
+        return self.provider.refresh is not None and self.provider.refresh.rotation != "never"
+
+    @property
+    def closes_circuit(self) -> bool:
+        """Whether it was sent to find out whether the provider works."""
+        return self.order.trial or self.order.cause is Cause.ASKED
+
+    def may_ask(self) -> bool:
+        """Whether there is time for a token call and for storing what it brings."""
+        return self.left() >= TOKEN_CALL_SECONDS + STORE_SECONDS + MARGIN_SECONDS
 
 
 def refresh(order: Order, ports: RefreshPorts, left: Callable[[], float]) -> Answer:
@@ -91,13 +110,14 @@ def refresh(order: Order, ports: RefreshPorts, left: Callable[[], float]) -> Ans
         raise Failure(Reason.OUT_OF_TIME)
     if provider.refresh is None:
         return Answer("skipped", Reason.TOKEN_EXPIRED)
+    if circuit := ports.watch.paused(order):
+        return Answer("waiting", Reason.PROVIDER_PAUSED, circuit.not_before, circuit.reason)
     now, rotates = int(ports.clock()), provider.refresh.rotation != "never"
     leased = ports.leases.lease(order, ports.attempt_id(), now, rotates=rotates)
     if isinstance(leased, Refused):
         word, reason = _HINDERED[leased.why]
         return Answer(word, reason, leased.until)
-    closes = order.trial or order.cause is Cause.ASKED
-    call = Call(leased, provider, now, closes, left)
+    call = Call(leased, provider, now, order, left)
     if leased.unheard:
         return _look(call, ports)
     return _call(call, ports)
@@ -119,7 +139,7 @@ def _call(call: Call, ports: RefreshPorts) -> Answer:
     """Everything in hand first, then the one token call, then the one write."""
     try:
         keys, token, secret = _prepare(call, ports)
-        if call.left() < TOKEN_CALL_SECONDS + STORE_SECONDS + MARGIN_SECONDS:
+        if not call.may_ask():
             raise Failure(Reason.OUT_OF_TIME)
     except Failure as failure:
         return _put_off(failure.reason, call, ports, detail=failure.detail)  # nothing was sent
@@ -138,32 +158,36 @@ def _call(call: Call, ports: RefreshPorts) -> Answer:
 def _prepare(call: Call, ports: RefreshPorts) -> tuple[SealingKeys, str, str]:
     """Both data keys, the refresh token and the client secret: no fault of ours may come after the call."""
     leased, provider = call.leased, call.provider
-    with ThreadPoolExecutor(2) as pool:
-        asking = pool.submit(_client_secret, ports.secrets, provider)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(client_secret, provider, ports.secrets)
         keys = ports.sealer.reuse(leased.key, leased.access, leased.refresh)
         token = ports.sealer.open(leased.refresh, *leased.key, "refresh")
     return keys, token, asking.result()
 
 
-def _client_secret(secrets: Secrets, provider: Provider) -> str:
-    return "" if provider.token.client_authentication == "none" else secrets.client_secret(provider.id)
-
-
 def _ask(token: str, secret: str, call: Call, ports: RefreshPorts) -> TokenSet:
-    """One POST. Only who was refused as a client asks again, with a secret that was changed meanwhile."""
+    """One POST; one more with the token before, if this one is refused within the provider's grace."""
+
+    def ask(token: str) -> TokenSet:
+        return ask_with_secret(
+            lambda ours: ports.server.refresh(call.provider, token, ours, call.now),
+            secret,
+            call.provider,
+            ports.secrets,
+            call.may_ask,
+        )
+
     try:
-        return ports.server.refresh(call.provider, token, secret, call.now)
+        return ask(token)
     except TokenCallFailure as failure:
-        if failure.outcome is not Outcome.MISCONFIGURED:
+        previous = call.leased.previous if call.leased.previous_until > call.now else None
+        if failure.outcome is not Outcome.GRANT_LOST or previous is None or not call.may_ask():
             raise
-        ports.secrets.forget(call.provider.id)
         try:
-            changed = _client_secret(ports.secrets, call.provider)
+            older = ports.sealer.open(previous, *call.leased.key, "refresh")
         except Failure:
             raise failure from None
-        if changed == secret or call.left() < TOKEN_CALL_SECONDS + STORE_SECONDS + MARGIN_SECONDS:
-            raise
-        return ports.server.refresh(call.provider, token, changed, call.now)
+        return ask(older)
 
 
 def _check_account(tokens: TokenSet, call: Call) -> None:
@@ -173,18 +197,19 @@ def _check_account(tokens: TokenSet, call: Call) -> None:
 
 def _call_failed(failure: TokenCallFailure, call: Call, ports: RefreshPorts) -> Answer:
     """What a failed call means was decided where it was read; here is what follows from it."""
-    outcome = failure.outcome
-    rotates = call.provider.refresh is not None and call.provider.refresh.rotation != "never"
+    outcome, pause = failure.outcome, failure.retry_after or 0
     if outcome is Outcome.GRANT_LOST:
+        ports.watch.answered(call.provider.id, closes=call.closes_circuit)
         return _lose(call, ports)
-    if outcome is Outcome.IN_DOUBT and rotates:
+    if outcome is Outcome.MISCONFIGURED or failure.reason in _OF_THE_PROVIDER:
+        ports.watch.failed(call.provider.id, failure, trial=call.order.trial)
+    if outcome is Outcome.IN_DOUBT and call.rotates:
         _put_off(failure.reason, call, ports, in_doubt=True)
         return Answer("failed", Reason.REFRESH_IN_DOUBT, call.now + DOUBT_SECONDS)
-    if outcome is Outcome.MISCONFIGURED:
-        with suppress(Failure):  # the connection's own pause holds meanwhile
-            ports.circuits.open(call.provider.id, failure.reason, int(ports.clock()))
-    noted = failure.maybe_issued and rotates  # an invalid_grant that follows tells of a lost rotation
-    return _put_off(failure.reason, call, ports, in_doubt=noted, wait=False, detail=failure.detail)
+    noted = failure.maybe_issued and call.rotates  # an invalid_grant that follows tells of a lost rotation
+    return _put_off(
+        failure.reason, call, ports, in_doubt=noted, wait=False, detail=failure.detail, pause=pause
+    )
 
 
 def _lose(call: Call, ports: RefreshPorts) -> Answer:
@@ -205,10 +230,11 @@ def _put_off(
     in_doubt: bool = False,
     wait: bool = True,
     detail: str = "",
+    pause: int = 0,
 ) -> Answer:
     """Give the lease back and say when to come again; the old token stays as it is."""
     now = int(ports.clock())
-    until = retry_at(now, call.leased.failures, ports.jitter())
+    until = max(retry_at(now, call.leased.failures, ports.jitter()), now + pause)
     if in_doubt and wait:
         until = max(until, now + DOUBT_SECONDS)
     if reason is Reason.TOKEN_UNREADABLE:
@@ -222,50 +248,27 @@ def _store(tokens: TokenSet, keys: SealingKeys, call: Call, ports: RefreshPorts)
     """Write it; when the table will not take it, the sealed token set goes to the recovery queue."""
     leased = call.leased
     with ringing():
-        refreshed = Refreshed(leased.key, leased.seen, leased.attempt_id, _seal(tokens, keys, call, ports))
+        fresh = seal_refreshed(tokens, keys, leased, call.provider, call.now, ports.jitter())
+        refreshed = Refreshed(leased.key, leased.seen, leased.attempt_id, fresh)
         try:
             stored = ports.leases.store(refreshed, int(ports.clock()))
         except Failure:
             stored = Storing.LATER
         if stored is Storing.LATER:
-            return _recover(refreshed, ports)
+            _recover(refreshed, ports)
+    ports.watch.answered(call.provider.id, closes=call.closes_circuit)
     if stored is Storing.OBSOLETE:
         return Answer("failed", Reason.UNINSTALLED_MEANWHILE)
-    if call.closes_circuit:
-        with suppress(Failure):  # the next trial closes it
-            ports.circuits.close(call.provider.id)
-    return Answer("refreshed")
+    if stored is Storing.SUPERSEDED:
+        return Answer("failed", Reason.TOKEN_SUPERSEDED) if call.rotates else Answer("fresh")
+    if stored is Storing.LATER:
+        return Answer("failed", Reason.STORE_DELAYED)
+    news = refreshed.fresh.expiring_at is not None and leased.connection.expiring_at is None
+    return Answer("refreshed", expiring=news)
 
 
-def _recover(refreshed: Refreshed, ports: RefreshPorts) -> Answer:
+def _recover(refreshed: Refreshed, ports: RefreshPorts) -> None:
     try:
         ports.recovery.put_refreshed(refreshed)
     except Failure:
         raise Failure(Reason.TOKEN_LOST) from None
-    return Answer("failed", Reason.STORE_DELAYED)
-
-
-def _seal(tokens: TokenSet, keys: SealingKeys, call: Call, ports: RefreshPorts) -> FreshTokens:
-    """An answer without a refresh token leaves the old one in force (RFC 6749 6)."""
-    leased, rotation, account = call.leased, call.provider.refresh, call.leased.key.account_id
-    token = tokens.refresh_token
-    grace = rotation.grace_seconds if rotation and token else 0
-    dies_at = tokens.refresh_expires_at if token or tokens.refresh_expires_at else leased.refresh_expires_at
-    return FreshTokens(
-        access=keys.seal("access", account, tokens.access_token),
-        refresh=keys.seal("refresh", account, token) if token else None,
-        scopes=tokens.scopes,
-        expires_at=tokens.expires_at,
-        refresh_expires_at=dies_at,
-        details={**leased.connection.details, **tokens.details},
-        issued_at=call.now,
-        due_at=due_at(
-            call.now,
-            call.provider,
-            expires_at=tokens.expires_at,
-            refresh_expires_at=dies_at,
-            refreshable=True,
-            jitter=ports.jitter(),
-        ),
-        previous_until=call.now + grace if grace else None,
-    )

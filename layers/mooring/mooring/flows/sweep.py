@@ -6,14 +6,16 @@ those that are stored. What falls due before the next firing is queued with a de
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import NamedTuple
 
+from mooring.core.errors import Reason
 from mooring.core.schedule import shards
 from mooring.core.upkeep import Cause, Delayed, DuePage, DueRow, Key, Order, Standing
 from mooring.core.upkeep_ports import Circuits, DueIndex, OpenFlows, WorkQueue
+from mooring.flows.shares import fair_shares, unused
 
 FIRING_SECONDS = 60
 MARGIN_SECONDS = 5
@@ -23,6 +25,7 @@ QUEUED_SECONDS = 150
 STRANDED_SECONDS = (600, 900)
 """When a flow counts as stranded: nobody can finish it any more, and each is seen by several sweeps."""
 _READERS = 8
+_REFUSED = Reason.PROVIDER_MISCONFIGURED.value
 
 
 class SweepPorts(NamedTuple):
@@ -41,7 +44,8 @@ class Swept(NamedTuple):
 
     `overdue_seconds` is for how long the most belated connection has been due, or its refreshes have been
     failing; `overdue` tells it by provider. `stranded_flows` began ten to fifteen minutes ago and never
-    ended: a callback died, or a merchant did not come back for a token set that is kept.
+    ended: a callback died, or a merchant did not come back for a token set that is kept. Of the providers
+    with `open_circuits`, `refusing` names those that refuse us as a client.
     """
 
     enqueued: int
@@ -50,6 +54,7 @@ class Swept(NamedTuple):
     queue_depth: int
     stranded_flows: int
     open_circuits: tuple[str, ...]
+    refusing: tuple[str, ...] = ()
 
 
 def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callable[[], float]) -> Swept:
@@ -66,7 +71,8 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
     """
     now = int(ports.clock())
     depth = ports.work.depth()
-    opened = ports.circuits.opened(providers)
+    circuits = ports.circuits.known(providers)
+    opened = {name: circuit for name, circuit in circuits.items() if circuit.is_open}
     _forget(ports.queued, now, depth)
     with ThreadPoolExecutor(_READERS) as pool:
         firsts = _first_pages(providers, now + FIRING_SECONDS, ports, pool)
@@ -74,8 +80,11 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
         provider: max((now - page.rows[0].due_at for page in pages if page.rows), default=0)
         for provider, pages in _by_provider(firsts).items()
     }
-    shares = _shares(firsts, opened, limit, depth, ports.queued)
-    rows = _rows(firsts, opened, shares, now + FIRING_SECONDS, ports)
+    shares = fair_shares(_by_provider(firsts), circuits, ports.queued, limit=limit, depth=depth, now=now)
+    trials = [name for name, circuit in opened.items() if circuit.not_before <= now]
+    streams = _streams(firsts, shares, now + FIRING_SECONDS, ports)
+    waiting = (row for row in _trials(firsts, trials) if row not in ports.queued)
+    rows = chain(waiting, _rows(streams, shares, set(circuits)))
     enqueued = 0
     for batch in _batches(islice(rows, max(0, limit - depth))):
         if left() < MARGIN_SECONDS:
@@ -88,8 +97,11 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
             overdue[key.provider] = max(overdue[key.provider], now - since)
     # Last: counting must not keep anything from being refreshed.
     stranded = ports.flows.stranded(now - STRANDED_SECONDS[1], now - STRANDED_SECONDS[0])
+    refusing = tuple(name for name, circuit in opened.items() if circuit.reason == _REFUSED)
     late = {provider: max(0, seconds) for provider, seconds in overdue.items()}
-    return Swept(enqueued, max(late.values(), default=0), late, depth, stranded, tuple(sorted(opened)))
+    return Swept(
+        enqueued, max(late.values(), default=0), late, depth, stranded, tuple(sorted(opened)), refusing
+    )
 
 
 def _forget(queued: dict[DueRow, int], now: int, depth: int) -> None:
@@ -113,46 +125,33 @@ def _by_provider(pages: Mapping[str, DuePage]) -> dict[str, list[DuePage]]:
     return found
 
 
-def _shares(
-    firsts: Mapping[str, DuePage],
-    opened: Mapping[str, object],
-    limit: int,
-    depth: int,
-    queued: Mapping[DueRow, int],
-) -> dict[str, int]:
-    """How many rows of each provider may go out: its fair share of the limit, less what waits of it.
+def _streams(
+    firsts: Mapping[str, DuePage], names: Iterable[str], until: int, ports: SweepPorts
+) -> dict[str, Iterator[DueRow]]:
+    """Of each provider the due rows that are not under way, the oldest first."""
 
-    What was queued may have been worked off since: how much of it tells the queue's depth.
-    """
-    sent = Counter(row.key.provider for row in queued)
-    waiting = min(1.0, depth / max(1, sent.total()))
-    pages = _by_provider(firsts)
-    busy = [name for name, found in pages.items() if sent[name] or any(page.rows for page in found)]
-    busy = [name for name in busy if name not in opened]
-    return {name: max(1, limit // len(busy)) - int(sent[name] * waiting) for name in busy}
+    def stream(name: str) -> Iterator[DueRow]:
+        several = [_stream(shard, firsts[shard], until, ports) for shard in shards(name)]
+        oldest = heapq.merge(*several, key=lambda row: row.due_at)
+        return (row for row in oldest if row not in ports.queued)
+
+    return {name: stream(name) for name in names}
 
 
 def _rows(
-    firsts: Mapping[str, DuePage],
-    opened: Mapping[str, object],
-    shares: Mapping[str, int],
-    until: int,
-    ports: SweepPorts,
+    streams: Mapping[str, Iterator[DueRow]], shares: Mapping[str, int], held_back: Collection[str]
 ) -> Iterator[DueRow]:
-    """Due rows that are not under way: of each provider the oldest first, and providers take turns.
+    """Rows to queue: each provider's share, in turns, and then what some left unused to the others.
 
-    None has more than its fair share of the limit under way, so that one that answers slowly or not at
-    all, whose connections are due again and again, does not keep the others waiting. Of one with an
-    open circuit only a few go out, as trials.
+    None has more than its fair share while another has use for it, so that one that answers slowly or not
+    at all, whose connections are due again and again, does not keep the others waiting.
     """
-    yield from (row for row in _trials(firsts, opened) if row not in ports.queued)
-    turns = []
-    for name, share in shares.items():
-        streams = [_stream(shard, firsts[shard], until, ports) for shard in shards(name)]
-        oldest = heapq.merge(*streams, key=lambda row: row.due_at)
-        fresh = (row for row in oldest if row not in ports.queued)
-        turns.append(islice(fresh, max(0, share)))
-    yield from _in_turn(turns)
+    taken: Counter[str] = Counter()
+    for row in _in_turn([islice(streams[name], max(0, share)) for name, share in shares.items()]):
+        taken[row.key.provider] += 1
+        yield row
+    others = [stream for name, stream in streams.items() if name not in held_back]
+    yield from islice(_in_turn(others), unused(shares, taken))
 
 
 def _in_turn(turns: Sequence[Iterator[DueRow]]) -> Iterator[DueRow]:
@@ -168,9 +167,9 @@ def _stream(shard: str, page: DuePage, until: int, ports: SweepPorts) -> Iterato
         page = ports.due.due(shard, until, PAGE, page.next)
 
 
-def _trials(firsts: Mapping[str, DuePage], opened: Mapping[str, object]) -> Iterator[DueRow]:
+def _trials(firsts: Mapping[str, DuePage], providers: Sequence[str]) -> Iterator[DueRow]:
     """From different shards, so that one odd connection does not keep a circuit open."""
-    for provider in opened:
+    for provider in providers:
         pages = _by_provider(firsts).get(provider, [])
         yield from sorted((page.rows[0] for page in pages if page.rows), key=lambda row: -row.due_at)[:TRIALS]
 

@@ -6,9 +6,14 @@ from contextlib import contextmanager
 
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import Sealer, SealingKeys
+from mooring.core.provider import Provider
+from mooring.core.schedule import due_at
 from mooring.core.tokens import SealedField, SealedTokens, TokenSet
+from mooring.core.upkeep import EXPIRING_SECONDS, FreshTokens, Leased
 
 _KEPT_ACCOUNT = "@kept"
+_MOVED_SECONDS = 60
+"""A grant whose end moves by less than this, or by less than half of the time that passed, ends then."""
 
 
 def seal_tokens(tokens: TokenSet, account_id: str, asked: tuple[str, ...], keys: SealingKeys) -> SealedTokens:
@@ -50,6 +55,54 @@ def open_whole(
     access, refresh, scopes, expires_at, refresh_expires_at, account, details, named = json.loads(text)
     scopes = None if scopes is None else tuple(scopes)
     return TokenSet(access, refresh, scopes, expires_at, refresh_expires_at, account, details), named
+
+
+def first_due(tokens: TokenSet, provider: Provider, now: int, jitter: float) -> int | None:
+    """When to look after a connection whose tokens came from a code exchange at `now` (epoch seconds)."""
+    return due_at(
+        now,
+        provider,
+        expires_at=tokens.expires_at,
+        refresh_expires_at=tokens.refresh_expires_at,
+        refreshable=tokens.refresh_token is not None,
+        jitter=jitter,
+    )
+
+
+def seal_refreshed(
+    tokens: TokenSet, keys: SealingKeys, leased: Leased, provider: Provider, now: int, jitter: float
+) -> FreshTokens:
+    """Seal what a refresh brought; without a refresh token the old one stays in force (RFC 6749 6)."""
+    rotation, account, token = provider.refresh, leased.key.account_id, tokens.refresh_token
+    grace = rotation.grace_seconds if rotation and token else 0
+    dies_at = tokens.refresh_expires_at if token or tokens.refresh_expires_at else leased.refresh_expires_at
+    return FreshTokens(
+        access=keys.seal("access", account, tokens.access_token),
+        refresh=keys.seal("refresh", account, token) if token else None,
+        scopes=tokens.scopes,
+        expires_at=tokens.expires_at,
+        refresh_expires_at=dies_at,
+        details={**leased.connection.details, **tokens.details},
+        issued_at=now,
+        due_at=due_at(
+            now,
+            provider,
+            expires_at=tokens.expires_at,
+            refresh_expires_at=dies_at,
+            refreshable=True,
+            jitter=jitter,
+        ),
+        previous_until=now + grace if grace else None,
+        expiring_at=dies_at if _ends_soon(dies_at, leased, now) else None,
+    )
+
+
+def _ends_soon(dies_at: int | None, leased: Leased, now: int) -> bool:
+    """Whether a grant has an end that its refresh did not move, and that is near."""
+    before, since = leased.refresh_expires_at, now - (leased.connection.issued_at or 0)
+    if dies_at is None or before is None or dies_at >= before + min(_MOVED_SECONDS, since // 2):
+        return False
+    return now < dies_at <= now + EXPIRING_SECONDS
 
 
 @contextmanager

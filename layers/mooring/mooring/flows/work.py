@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mooring.core.errors import Reason
-from mooring.core.upkeep import Answer, Cause, Confirm, Hint, Key, Order, Search, Work
+from mooring.core.upkeep import Answer, Cause, Confirm, Expiry, Hint, Key, Order, Work
 from mooring.flows.probe import ProbePorts, confirm, hinted, probe, report, searched
 from mooring.flows.refresh import RefreshPorts, refresh
 
@@ -31,8 +31,18 @@ def work(item: Work, ports: WorkPorts, left: Callable[[], float]) -> Done:
             return [(item.key, confirm(item, ports.probe))]
         case Hint():
             return hinted(item, ports.probe, lambda order: refresh(order, ports.refresh, left))
-        case Search():
+        case _:
             return searched(item, ports.probe)
+
+
+def _unrefreshable(order: Order, ports: ProbePorts) -> Answer:
+    """What nothing can refresh runs out some day; until then a probe tells whether it is taken."""
+    expiry = ports.endings.expire(order.key, order.seen, int(ports.clock()))
+    if expiry is Expiry.OVER:
+        return Answer("failed", Reason.TOKEN_EXPIRED)
+    if expiry is Expiry.NEAR and ports.provider(order.key.provider).probe is None:
+        return Answer("expiring", expiring=True)
+    return probe(order.key, order.seen, ports)._replace(expiring=expiry is Expiry.NEAR)
 
 
 def keep(order: Order, ports: WorkPorts, left: Callable[[], float]) -> Answer:
@@ -45,7 +55,7 @@ def keep(order: Order, ports: WorkPorts, left: Callable[[], float]) -> Answer:
     if answer.reason is not Reason.TOKEN_EXPIRED:
         return answer
     if order.cause is Cause.DUE:
-        return probe(order.key, order.seen, ports.probe)
+        return _unrefreshable(order, ports.probe)
     if order.cause is Cause.UNAUTHORIZED:
         return report(order, ports.probe)
     return answer

@@ -13,9 +13,9 @@ from mooring.core.names import is_name
 from mooring.core.ports import HttpResponse
 from mooring.core.provider import Provider, Response
 from mooring.core.tokens import TokenSet
+from mooring.providers.times import end_of_life, retry_after
 
 MAX_TOKEN_CHARACTERS = 16_384
-MAX_LIFETIME_SECONDS = 10 * 365 * 86_400
 MAX_DETAIL_CHARACTERS = 512
 
 _OUTCOMES = {
@@ -49,8 +49,18 @@ def read_token_set(
         refreshing: the answer to a refresh need not name the account again.
 
     Raises:
-        TokenCallFailure: for everything that is not a complete success (RFC 6749 5.1).
+        TokenCallFailure: for everything that is not a complete success (RFC 6749 5.1). One that passes
+            has in `retry_after` the pause that the provider asked for, if it did.
     """
+    try:
+        return _token_set(answer, provider, now, refreshing=refreshing)
+    except TokenCallFailure as failure:
+        if failure.outcome is Outcome.TRANSIENT:
+            failure.retry_after = retry_after(answer.headers, now)
+        raise
+
+
+def _token_set(answer: HttpResponse, provider: Provider, now: int, *, refreshing: bool) -> TokenSet:
     if answer.status == 504:
         # A gateway gave up waiting; behind it the token may have been issued.
         raise TokenCallFailure(Outcome.IN_DOUBT, Reason.PROVIDER_TIMEOUT, "HTTP 504")
@@ -69,7 +79,7 @@ def read_token_set(
             outcome, Reason.PROVIDER_ANSWER_INVALID, f"HTTP {answer.status}, not a JSON object"
         )
     rules = provider.response
-    if not 200 <= answer.status < 300 or field(fields, rules.error) or not _succeeded(fields, rules):
+    if not 200 <= answer.status < 300 or _refused(fields, rules):
         failure = _refusal(answer.status, fields, rules)
         raise _of_one(failure, fields, rules) if refreshing else failure
     _check_type(fields, rules)
@@ -78,7 +88,7 @@ def read_token_set(
         refresh_token=_optional_token(fields, rules.refresh_token),
         scopes=_scopes(fields, rules),
         expires_at=_expires_at(fields, provider, now),
-        refresh_expires_at=_absolute(field(fields, rules.refresh_expires_in), now),
+        refresh_expires_at=end_of_life(field(fields, rules.refresh_expires_in), now),
         account_id=_account(fields, rules, needed=not refreshing),
         details=_details(fields, rules),
     )
@@ -108,21 +118,35 @@ def account_at(fields: Mapping[str, Any], path: str | None) -> str | None:
     return text if is_name(text) else None
 
 
-def _succeeded(fields: Mapping[str, Any], rules: Response) -> bool:
-    """The success test compares texts; of what is no string, as JSON writes it (`true`, `0`)."""
+def _refused(fields: Mapping[str, Any], rules: Response) -> bool:
+    """Whether an answer says no, be it with HTTP 200."""
     if rules.success is None:
-        return True
+        return bool(field(fields, rules.error))
     path, wanted = rules.success
-    value = field(fields, path)
-    return value is not None and (value if isinstance(value, str) else json.dumps(value)) == wanted
+    if _word(field(fields, path)) != wanted:
+        return True
+    # One field may tell both, as `code` does where 0 or 200 is a success and any other number an error.
+    return path != rules.error and bool(field(fields, rules.error))
+
+
+def _word(value: object) -> str:
+    """A code as text; a number or boolean as JSON writes it (`40105`, `true`). Empty where there is none."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value) if isinstance(value, (int, float)) else ""
+
+
+def _error(fields: Mapping[str, Any], rules: Response) -> str:
+    """The code of an error, or an empty text."""
+    return _word(field(fields, rules.error) or None)
 
 
 def _refusal(status: int, fields: Mapping[str, Any], rules: Response) -> TokenCallFailure:
-    word = str(field(fields, rules.error) or "")
+    word = _error(fields, rules)
     outcome = Outcome(rules.errors[word]) if word in rules.errors else _OUTCOMES.get(word)
     if outcome is not None:
         return TokenCallFailure(outcome, _REASONS[outcome])
-    if not word and status < 300 and _is_token(field(fields, rules.access_token)):
+    if not field(fields, rules.error) and status < 300 and _is_token(field(fields, rules.access_token)):
         # It says no and holds out a token: nobody can tell whether one was issued.
         return TokenCallFailure(
             Outcome.IN_DOUBT, Reason.PROVIDER_ANSWER_INVALID, "a refusal with a token in it"
@@ -135,7 +159,7 @@ def _refusal(status: int, fields: Mapping[str, Any], rules: Response) -> TokenCa
 
 def _of_one(failure: TokenCallFailure, fields: Mapping[str, Any], rules: Response) -> TokenCallFailure:
     """Of a refresh, only what is said about the client itself speaks for all of its connections."""
-    word = str(field(fields, rules.error) or "")
+    word = _error(fields, rules)
     if failure.outcome is Outcome.TRANSIENT and failure.reason is Reason.GRANT_REFUSED:
         # Nobody said that the grant is gone.
         return TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_ERROR, failure.detail)
@@ -196,17 +220,8 @@ def _scopes(fields: Mapping[str, Any], rules: Response) -> tuple[str, ...] | Non
 def _expires_at(fields: Mapping[str, Any], provider: Provider, now: int) -> int | None:
     if provider.lifetime.never_expires:
         return None
-    stated = _absolute(field(fields, provider.response.expires_in), now)
-    return stated if stated is not None else _absolute(provider.lifetime.access_token_seconds, now)
-
-
-def _absolute(seconds: object, now: int) -> int | None:
-    """`now` plus a lifetime in seconds (a number, or digits); None for what is no lifetime."""
-    if isinstance(seconds, str) and seconds.isascii() and seconds.isdigit() and len(seconds) <= 12:
-        seconds = int(seconds)
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
-        return None
-    return now + min(int(seconds), MAX_LIFETIME_SECONDS)
+    stated = end_of_life(field(fields, provider.response.expires_in), now)
+    return stated if stated is not None else end_of_life(provider.lifetime.access_token_seconds, now)
 
 
 def _account(fields: Mapping[str, Any], rules: Response, *, needed: bool) -> str | None:
