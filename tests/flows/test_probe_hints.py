@@ -1,14 +1,16 @@
 """Hints: uninstall notices that anybody may have sent. The provider is asked, and nobody else believed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Barrier
 from typing import Any
 
 import pytest
 
 from mooring.core.connection import Status
-from mooring.core.errors import Reason
+from mooring.core.errors import Failure, Reason
 from mooring.core.provider import Probe
+from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import (
     CONFIRM_SECONDS,
     PROBE_SECONDS,
@@ -24,6 +26,7 @@ from mooring.core.upkeep import (
 from mooring.flows.probe import SECOND_LOOK_SECONDS, SECOND_PAUSE_SECONDS
 from mooring.flows.probe import hinted as ask
 from tests.core.signing import NOW
+from tests.fakes.token_keeper import REFRESHED, RefreshCall
 from tests.flows.upkeep_world import DOWN, KEY, LOST, PROBED, SEEN, UpkeepWorld, provider_of
 from tests.flows.world import refusal
 
@@ -291,9 +294,26 @@ def test_a_refresh_that_could_not_be_made_now_is_asked_for_once_more(
 ) -> None:
     key = upkeep.stands(KEY._replace(provider="both"))
     hint, ports = Hint("both", "shop-9", again), upkeep.work_ports().probe
-    assert upkeep.hear(lambda: ask(hint, ports, lambda _order: answer)) == [(key, answer)]
+    assert upkeep.hear(lambda: ask(hint, ports, lambda _order: answer, upkeep.left())) == [(key, answer)]
     second = [Delayed(Hint("both", "shop-9", again=True), SECOND_LOOK_SECONDS)]
     assert upkeep.queue.messages == (second if unclear and not again else [])
+
+
+def test_nobody_is_passed_over_when_there_is_no_time_for_all(upkeep: UpkeepWorld) -> None:
+    keys = [upkeep.stands(KEY._replace(provider="both", merchant_id=f"m-{number}")) for number in range(8)]
+
+    def slow(_: RefreshCall) -> TokenSet:
+        upkeep.clock.advance(4)
+        return REFRESHED
+
+    upkeep.keeper.tokens = slow
+    hint, tries = Hint("both", "shop-9"), 0
+    while any(upkeep.rest(key).probed_at is None for key in keys):
+        with suppress(Failure):
+            upkeep.work(hint)
+        tries += 1
+        assert tries <= 5, "so often a message is received"
+    assert len(upkeep.keeper.refreshes) == len(keys), "each was asked once"
 
 
 def test_the_refresh_is_asked_about_the_generation_that_the_hint_found(upkeep: UpkeepWorld) -> None:
@@ -305,7 +325,7 @@ def test_the_refresh_is_asked_about_the_generation_that_the_hint_found(upkeep: U
         return Answer("fresh")
 
     ports = upkeep.work_ports().probe
-    found = upkeep.hear(lambda: ask(Hint("both", "shop-9"), ports, fresh))
+    found = upkeep.hear(lambda: ask(Hint("both", "shop-9"), ports, fresh, upkeep.left()))
     assert (found, orders) == ([(key, Answer("fresh"))], [Order(key, SEEN, Cause.HINT)])
 
 

@@ -34,6 +34,8 @@ from mooring.core.upkeep_ports import Endings, TokenKeeper, WorkQueue
 NEVER_SECONDS = 30 * 86_400
 SECOND_LOOK_SECONDS = 60
 SECOND_PAUSE_SECONDS = 30
+REFRESH_SECONDS, _PROBE_CALL_SECONDS = 29, 8
+"""So much time a connection's round of probes needs, by a refresh or by a probe."""
 
 
 class ProbePorts(NamedTuple):
@@ -132,16 +134,24 @@ def report(order: Order, ports: ProbePorts) -> Answer:
     return Answer("probed" if verdict is Probe.LIVE else "reported")
 
 
-def hinted(hint: Hint, ports: ProbePorts, refresh: Callable[[Order], Answer]) -> list[tuple[Key, Answer]]:
+def hinted(
+    hint: Hint, ports: ProbePorts, refresh: Callable[[Order], Answer], left: Callable[[], float]
+) -> list[tuple[Key, Answer]]:
     """An uninstall notice without proof: every connection of the account is asked, none is believed dead.
 
     At most one round in ten minutes for each of them, whichever question it asks: anybody can send hints.
+
+    Raises:
+        Failure: OUT_OF_TIME before a connection that cannot be asked any more; the hint must come again.
     """
-    keys = [
-        Key(merchant_id, hint.provider, hint.account_id)
-        for merchant_id in ports.endings.holders(hint.provider, hint.account_id)
-    ]
-    return [(key, _suspected(key, hint, ports, refresh)) for key in keys]
+    needed = REFRESH_SECONDS if ports.provider(hint.provider).refresh else _PROBE_CALL_SECONDS
+    done = []
+    for merchant_id in ports.endings.holders(hint.provider, hint.account_id):
+        if left() < needed:
+            raise Failure(Reason.OUT_OF_TIME)
+        key = Key(merchant_id, hint.provider, hint.account_id)
+        done.append((key, _suspected(key, hint, ports, refresh)))
+    return done
 
 
 def searched(search: Search, ports: ProbePorts) -> list[tuple[Key, Answer]]:

@@ -30,7 +30,7 @@ def work(item: Work, ports: WorkPorts, left: Callable[[], float]) -> Done:
         case Confirm():
             return [(item.key, confirm(item, ports.probe))]
         case Hint():
-            return hinted(item, ports.probe, lambda order: refresh(order, ports.refresh, left))
+            return hinted(item, ports.probe, lambda order: refresh(order, ports.refresh, left), left)
         case _:
             return searched(item, ports.probe)
 
