@@ -374,6 +374,8 @@ class Deployment:
             message.at = self.clock() + (
                 AGAIN_SECONDS if recovered and not ended.dead else VISIBILITY_SECONDS
             )
+            if recovered and ended.told:
+                self.ledger.issue_of(self._recovered(message)).told = True
             if ended.result is False and not twice:
                 box[:] = [each for each in box if each is not message]
 
@@ -395,14 +397,13 @@ class Deployment:
 
     def queued(self) -> set[str]:
         """The access tokens on the recovery queue."""
-        found = set()
-        for message in self.recovery:
-            body = message.body
-            assert isinstance(body, Refreshed | Recovered)
-            found.add(
-                self.opened(body.fresh.access if isinstance(body, Refreshed) else body.new.tokens.access)
-            )
-        return found
+        return {self._recovered(message) for message in self.recovery}
+
+    def _recovered(self, message: Message) -> str:
+        """The access token that a message of the recovery queue brings."""
+        body = message.body
+        assert isinstance(body, Refreshed | Recovered)
+        return self.opened(body.fresh.access if isinstance(body, Refreshed) else body.new.tokens.access)
 
 
 class _Invoked:

@@ -34,6 +34,7 @@ class Issued:
     leased_at: float = 0
     silent: bool = False
     stored: bool = False
+    told: bool = False
     settled: bool = False
     flow: tuple[Link, str] | None = None
 
@@ -228,7 +229,7 @@ class Ledger:
         )
 
     def _told(self, each: Issued, key: Key) -> bool:
-        return any(about == key for about, _ in each.process.told)
+        return each.told or any(about == key for about, _ in each.process.told)
 
     def _in_hand(self, each: Issued, queued: set[str]) -> bool:
         """For now: held by a living process, on the recovery queue, in doubt, or nothing is missing."""
