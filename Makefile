@@ -39,7 +39,7 @@ soak: setup ## Ten minutes of faults and kills under load, about twenty in all; 
 	@$(BIN)/python -m tests.soak $(if $(DOC),--doc) $(ARGS)
 
 soak-short: setup ## The same with two minutes of faults and fewer connections, about six in all
-	@$(BIN)/python -m tests.soak --connections 300 --minutes 2 $(ARGS)
+	@$(BIN)/python -m tests.soak --connections 300 --minutes 2 --sweep-every 10 $(ARGS)
 
 safeguards: setup ## Take the safeguards of the refresh out one at a time, and see that a test fails each time
 	@$(BIN)/python -m tests.safeguards $(ARGS)

@@ -102,6 +102,7 @@ def test_a_table_that_does_not_answer_is_said_by_its_code(aws: AwsServer, settin
         ("BatchGetItem", lambda: setting.due.standing([Key("m", "prov-a", "x")])),
         ("BatchGetItem", lambda: setting.circuits.known(["prov-a"])),
         ("PutItem", lambda: setting.circuits.open("prov-a", Reason.PROVIDER_MISCONFIGURED, NOW)),
+        ("UpdateItem", lambda: setting.circuits.put_off("prov-a", NOW + 60)),
         ("UpdateItem", lambda: setting.circuits.close("prov-a", NOW)),
     ]
     for operation, call in calls:

@@ -125,6 +125,12 @@ def test_what_may_pass_is_tried_again(aws: AwsServer, setting: Setting, code: st
     assert setting.pauses == [0.05, 0.1]
 
 
+def test_a_servers_fault_may_pass_whatever_its_code(aws: AwsServer, setting: Setting) -> None:
+    new = fresh(setting.leased(), DUE)
+    with aws.failing(Fault("UpdateItem", "InternalFailure", 500), Fault("UpdateItem", "Anything", 503)):
+        assert setting.leases.store(new, DUE) is Storing.STORED
+
+
 @pytest.mark.parametrize("write", range(5))
 def test_what_does_not_pass_in_three_seconds_is_said_by_its_code(
     aws: AwsServer, setting: Setting, write: int

@@ -58,7 +58,8 @@ def refreshes() -> list[Update]:
         soon = {"expiring_at": NOW}
         for changes in ({}, {"previous_until": NOW}, {"scopes": ("a",)}, {"refresh": None, **never}, soon):
             new = fresh(lease, NOW, **changes)
-            found += [transitions.refreshed("t", new, NOW), transitions.recovered("t", new, NOW)]
+            found += [transitions.refreshed("t", new, NOW)]
+            found += [transitions.recovered("t", new, NOW, alone=alone) for alone in BOTH]
     return found
 
 

@@ -31,7 +31,7 @@ keys = st.builds(Key, names, providers, names)
 seens = st.builds(Seen, numbers, numbers)
 works = st.one_of(
     st.builds(Order, keys, st.none() | seens, st.sampled_from(Cause), st.booleans()),
-    st.builds(Hint, providers, names, st.booleans()),
+    st.builds(Hint, providers, names, st.booleans(), st.none() | names),
     st.builds(Confirm, keys, seens, numbers, st.booleans()),
     st.builds(Search, providers, names, numbers),
 )
@@ -49,7 +49,11 @@ def test_an_order_reaches_the_function_as_it_went(order: Order) -> None:
     assert parse_order(json.loads(order_payload(order))) == order
 
 
-@given(st.builds(Answer, words, st.none() | st.sampled_from(Reason), numbers, st.just(""), st.none()))
+@given(
+    st.builds(
+        Answer, words, st.none() | st.sampled_from(Reason), numbers, st.just(""), st.none(), st.just(False)
+    )
+)
 def test_an_answer_comes_back_as_it_went(answer: Answer) -> None:
     assert parse_answer(json.dumps(answer_of(answer)).encode()) == answer
 
@@ -73,7 +77,14 @@ def test_an_answer_comes_back_as_it_went(answer: Answer) -> None:
         ),
         (
             Hint("prov-a", "shop-1"),
-            {"schema": 1, "kind": "hint", "provider": "prov-a", "account_id": "shop-1", "again": False},
+            {
+                "schema": 1,
+                "kind": "hint",
+                "provider": "prov-a",
+                "account_id": "shop-1",
+                "again": False,
+                "merchant_id": None,
+            },
         ),
         (
             Confirm(KEY, Seen(2, 17), 1_800_000_000, uninstall=True),
@@ -153,8 +164,8 @@ def test_what_is_no_message_is_refused(text: str) -> None:
 def test_nothing_may_be_left_out(work: Work) -> None:
     data = json.loads(message(work))
     for name in data:
-        if isinstance(work, Hint) and name == "again":
-            continue  # an earlier release did; tested below
+        if isinstance(work, Hint) and name in ("again", "merchant_id"):
+            continue  # earlier releases did; tested below
         rest = json.dumps({each: value for each, value in data.items() if each != name})
         assert refused(parse, rest)
 
@@ -164,7 +175,7 @@ def test_nothing_may_be_left_out(work: Work) -> None:
 def test_no_field_takes_another_type(work: Work, value: object) -> None:
     data = json.loads(message(work))
     for name in data:
-        if fits(name, value):
+        if fits(name, value) or (isinstance(work, Hint) and name == "merchant_id" and value is None):
             continue
         changed = json.dumps({**data, name: value})
         assert refused(parse, changed), name
@@ -219,6 +230,19 @@ def test_a_hint_says_whether_it_is_a_second_look(again: bool) -> None:
 def test_a_hint_of_an_earlier_release_is_a_first_look() -> None:
     data = {"schema": 1, "kind": "hint", "provider": "prov-a", "account_id": "shop-1"}
     assert parse(json.dumps(data)) == Hint("prov-a", "shop-1", again=False)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_hint_of_the_release_before_means_every_holder(again: bool) -> None:
+    data = {"schema": 1, "kind": "hint", "provider": "prov-a", "account_id": "shop-1", "again": again}
+    assert parse(json.dumps(data)) == Hint("prov-a", "shop-1", again, merchant_id=None)
+
+
+@pytest.mark.parametrize("merchant_id", [None, "m-1"])
+def test_a_hint_says_whose_connection_is_meant(merchant_id: str | None) -> None:
+    text = message(Hint("prov-a", "shop-1", merchant_id=merchant_id))
+    assert json.loads(text)["merchant_id"] == merchant_id
+    assert parse(text).merchant_id == merchant_id  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("again", [None, 0, 1, "true", "", [], {}], ids=repr)

@@ -106,6 +106,40 @@ class CircuitsBattery:
         circuits.open(one, Reason.PROVIDER_UNAVAILABLE, NOW + 60)
         assert circuits.known([one])[one].not_before == 0
 
+    def test_an_open_one_is_put_off_and_nothing_else_of_it_changes(self, circuits: Circuits) -> None:
+        one, other = a_provider(), a_provider()
+        for provider in (one, other):
+            circuits.open(provider, Reason.PROVIDER_UNAVAILABLE, NOW)
+        circuits.put_off(one, NOW + 30)
+        still = Circuit(other, "provider_unavailable", NOW)
+        put_off = Circuit(one, "provider_unavailable", NOW, NOW + 30)
+        assert circuits.known([one, other]) == {one: put_off, other: still}
+
+    def test_a_pause_is_made_longer_and_never_shorter(self, circuits: Circuits) -> None:
+        one = a_provider()
+        circuits.open(one, Reason.PROVIDER_UNAVAILABLE, NOW, NOW + 50)
+        for until, latest in ((40, 50), (50, 50), (51, 51), (90, 90), (0, 90)):
+            circuits.put_off(one, NOW + until)
+            assert circuits.known([one])[one].not_before == NOW + latest
+
+    def test_what_is_not_open_is_not_put_off(self, circuits: Circuits) -> None:
+        never, closed = a_provider(), a_provider()
+        circuits.open(closed, Reason.PROVIDER_UNAVAILABLE, NOW)
+        circuits.close(closed, NOW + 9)
+        for provider in (never, closed):
+            circuits.put_off(provider, NOW + 600)
+        expected = Circuit(closed, "provider_unavailable", NOW, closed_at=NOW + 9)
+        assert circuits.known([never, closed]) == {closed: expected}
+        circuits.open(closed, Reason.PROVIDER_TIMEOUT, NOW + 60)
+        assert circuits.known([closed])[closed].not_before == 0
+
+    def test_of_many_who_put_it_off_the_latest_counts(self, circuits: Circuits) -> None:
+        one = a_provider()
+        circuits.open(one, Reason.PROVIDER_UNAVAILABLE, NOW)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda late: circuits.put_off(one, NOW + late), (3, 8, 1, 9, 2, 7, 4, 6)))
+        assert circuits.known([one])[one].not_before == NOW + 9
+
     def test_of_many_who_open_and_close_it_nobody_leaves_half_of_it(self, circuits: Circuits) -> None:
         one = a_provider()
 

@@ -8,6 +8,7 @@ from mooring.core.connection import ReadableConnection, Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.upkeep import (
     EXPIRING_SECONDS,
+    LATE_SECONDS,
     REPORT_SECONDS,
     REPORTS_SECONDS,
     Expiry,
@@ -238,14 +239,14 @@ class EndingsBattery:
     def test_what_ends_later_than_in_three_days_lives(self, world: World, seen: Seen | None) -> None:
         key = expires(world, NOW + EXPIRING_SECONDS + 9)
         before = everything(world, key)
-        assert world.endings.expire(key, seen, NOW + 8) is Expiry.LIVES
+        assert world.endings.expire(key, seen, NOW + 8, ends=True) is Expiry.LIVES
         assert everything(world, key) == before
-        assert world.endings.expire(key, seen, NOW + 9) is Expiry.NEAR
+        assert world.endings.expire(key, seen, NOW + 9, ends=True) is Expiry.NEAR
 
     def test_what_never_ends_lives(self, world: World) -> None:
         key = connected(world, tokens=BARE)
         before = everything(world, key)
-        assert world.endings.expire(key, FIRST, DUE + 10 * EXPIRING_SECONDS) is Expiry.LIVES
+        assert world.endings.expire(key, FIRST, DUE + 10 * EXPIRING_SECONDS, ends=True) is Expiry.LIVES
         assert everything(world, key) == before
 
     @pytest.mark.parametrize("seen", [None, FIRST])
@@ -253,41 +254,68 @@ class EndingsBattery:
         end = DUE + EXPIRING_SECONDS
         key = expires(world, end)
         before = everything(world, key)
-        assert world.endings.expire(key, seen, DUE) is Expiry.NEAR
+        assert world.endings.expire(key, seen, DUE, ends=True) is Expiry.NEAR
         told = before[0].connection._replace(expiring_at=end, updated_at=DUE)
         after = (before[0]._replace(connection=told), before[1]._replace(due_at=end))
         assert everything(world, key) == after
-        assert world.endings.expire(key, seen, DUE) is Expiry.NEAR, "its own answer may have been lost"
-        assert world.endings.expire(key, seen, DUE + 1) is Expiry.LIVES
-        assert world.endings.expire(key, seen, end - 1) is Expiry.LIVES
+        assert world.endings.expire(key, seen, DUE, ends=True) is Expiry.NEAR, (
+            "its own answer may have been lost"
+        )
+        assert world.endings.expire(key, seen, DUE + 1, ends=True) is Expiry.LIVES
+        assert world.endings.expire(key, seen, end - 1, ends=True) is Expiry.LIVES
         assert everything(world, key) == after
 
-    @pytest.mark.parametrize("late", [0, 1, 99 * EXPIRING_SECONDS])
+    @pytest.mark.parametrize("late", [LATE_SECONDS, LATE_SECONDS + 1, 99 * EXPIRING_SECONDS])
     @pytest.mark.parametrize("noted", [True, False])
     @pytest.mark.parametrize("seen", [None, FIRST])
-    def test_at_its_end_it_waits_for_the_merchant(
+    def test_ten_minutes_after_its_end_it_waits_for_the_merchant(
         self, world: World, late: int, noted: bool, seen: Seen | None
     ) -> None:
         key = expires(world, DUE)
         before = everything(world, key)
         if noted:
-            assert world.endings.expire(key, seen, DUE - 9) is Expiry.NEAR
-        assert world.endings.expire(key, seen, DUE + late) is Expiry.OVER
+            assert world.endings.expire(key, seen, DUE - 9, ends=True) is Expiry.NEAR
+        assert world.endings.expire(key, seen, DUE + late, ends=True) is Expiry.OVER
         lost = before[0].connection._replace(
             status=Status.NEEDS_RECONNECT, last_error="token_expired", updated_at=DUE + late
         )
         after = (before[0]._replace(connection=lost), before[1]._replace(due_at=None))
         assert everything(world, key) == after
-        assert world.endings.expire(key, seen, DUE + late) is Expiry.OVER, "its own answer may have been lost"
-        assert world.endings.expire(key, seen, DUE + late + 1) is Expiry.LIVES
+        assert world.endings.expire(key, seen, DUE + late, ends=True) is Expiry.OVER, (
+            "its own answer may have been lost"
+        )
+        assert world.endings.expire(key, seen, DUE + late + 1, ends=True) is Expiry.LIVES
         assert everything(world, key) == after
 
+    @pytest.mark.parametrize(("late", "ends"), [(LATE_SECONDS - 1, True), (99 * EXPIRING_SECONDS, False)])
+    def test_what_is_late_by_less_or_may_not_end_is_only_told(
+        self, world: World, late: int, ends: bool
+    ) -> None:
+        """Clocks differ; and where somebody can be asked, a stated end alone ends nothing."""
+        key = expires(world, DUE)
+        before = everything(world, key)
+        assert world.endings.expire(key, FIRST, DUE + late, ends=ends) is Expiry.NEAR
+        told = before[0].connection._replace(expiring_at=DUE, updated_at=DUE + late)
+        after = (before[0]._replace(connection=told), before[1]._replace(due_at=DUE))
+        assert everything(world, key) == after
+        assert world.endings.expire(key, FIRST, DUE + late + 1, ends=False) is Expiry.LIVES
+        assert everything(world, key) == after
+
+    @pytest.mark.parametrize("now", [DUE - 9, DUE, DUE + LATE_SECONDS, DUE + 99 * EXPIRING_SECONDS])
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_what_has_a_refresh_token_lives(self, world: World, now: int, ends: bool) -> None:
+        key = connected(world, tokens=EVERYTHING._replace(expires_at=DUE))
+        before = everything(world, key)
+        assert before[1].refresh is not None
+        assert world.endings.expire(key, FIRST, now, ends=ends) is Expiry.LIVES
+        assert everything(world, key) == before
+
     @pytest.mark.parametrize("seen", [Seen(1, 2), Seen(2, 1), Seen(0, 1)])
-    @pytest.mark.parametrize("late", [-9, 0])
+    @pytest.mark.parametrize("late", [-9, 0, LATE_SECONDS])
     def test_what_is_not_as_it_was_seen_does_not_expire(self, world: World, seen: Seen, late: int) -> None:
         key = expires(world, DUE)
         before = everything(world, key)
-        assert world.endings.expire(key, seen, DUE + late) is Expiry.LIVES
+        assert world.endings.expire(key, seen, DUE + late, ends=True) is Expiry.LIVES
         assert everything(world, key) == before
 
     def test_what_ended_otherwise_does_not_expire(self, world: World) -> None:
@@ -296,30 +324,32 @@ class EndingsBattery:
         assert world.endings.refused(gone, FIRST, Reason.TOKEN_REFUSED, DUE + 1, uninstall=False)
         for key in (cut, gone):
             before = everything(world, key)
-            for now in (DUE - 9, DUE + 1):
-                assert world.endings.expire(key, None, now) is Expiry.LIVES
+            for now in (DUE - 9, DUE + 1, DUE + LATE_SECONDS):
+                assert world.endings.expire(key, None, now, ends=True) is Expiry.LIVES
             assert everything(world, key) == before
-        assert world.endings.expire(NOWHERE, None, DUE) is Expiry.LIVES
+        assert world.endings.expire(NOWHERE, None, DUE, ends=True) is Expiry.LIVES
         assert world.connections.read(*NOWHERE) is None
 
     def test_of_sixteen_who_see_a_near_end_at_different_times_one_tells(self, world: World) -> None:
         key = expires(world, DUE + EXPIRING_SECONDS)
         with ThreadPoolExecutor(16) as pool:
-            told = list(pool.map(lambda now: world.endings.expire(key, FIRST, now), range(DUE, DUE + 16)))
+            told = list(
+                pool.map(lambda now: world.endings.expire(key, FIRST, now, ends=True), range(DUE, DUE + 16))
+            )
         assert sorted(each.value for each in told) == ["lives"] * 15 + ["near"]
 
     def test_who_comes_back_owes_nothing_to_the_end_before(self, world: World) -> None:
         key = expires(world, DUE)
-        assert world.endings.expire(key, FIRST, DUE - 9) is Expiry.NEAR
+        assert world.endings.expire(key, FIRST, DUE - 9, ends=True) is Expiry.NEAR
         connected(world, merchant=key.merchant_id, at=DUE + 10)
         one = row(world, key).connection
         assert (one.expiring_at, one.generation) == (None, 2)
-        assert world.endings.expire(key, FIRST, DUE + 99_999) is Expiry.LIVES
+        assert world.endings.expire(key, FIRST, DUE + 99_999, ends=True) is Expiry.LIVES
 
     @pytest.mark.parametrize("way", ["refused", "uninstalled", "disconnected"])
     def test_what_ended_is_not_expiring_any_more(self, world: World, way: str) -> None:
         key = expires(world, DUE + 99)
-        assert world.endings.expire(key, FIRST, DUE) is Expiry.NEAR
+        assert world.endings.expire(key, FIRST, DUE, ends=True) is Expiry.NEAR
         if way == "disconnected":
             assert world.endings.disconnect(key, DUE + 1)
         else:

@@ -127,7 +127,7 @@ class Story:
             case What.POSTPONE:
                 return endings.postpone(key, now + step.which * 60, now)
             case What.EXPIRE:
-                return endings.expire(key, self.seen(step.which), now)
+                return endings.expire(key, self.seen(step.which), now, ends=step.flag)
             case What.REPORT:
                 return endings.report(key, seen, now)
             case What.REFUSE:

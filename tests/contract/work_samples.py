@@ -17,6 +17,7 @@ WORK: tuple[Work, ...] = (
     Confirm(KEY, Seen(2, 17), NOW, uninstall=True),
     Confirm(KEY, Seen(2, 17), 0, uninstall=False),
     Search("prov-a", "shop-1", NOW),
+    Hint("prov-a", "shop-1", again=True, merchant_id="m-1"),
 )
 """Every kind of work, every cause, and both values of every flag."""
 

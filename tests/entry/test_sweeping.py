@@ -3,11 +3,12 @@
 import pytest
 
 from mooring.core.errors import Failure, Reason
+from mooring.core.schedule import shards
 from mooring.core.upkeep import Key
 from mooring.entry.http_api import Line
 from tests.core.signing import NOW
 from tests.entry.deployed import Deployed
-from tests.flows.upkeep_world import DOWN, KEY, PROBED
+from tests.flows.upkeep_world import DOWN, KEY, PROBED, PROVIDERS
 
 
 @pytest.fixture
@@ -99,10 +100,18 @@ def test_no_more_than_the_workers_drain(deployed: Deployed, limit: int, backlog:
 
 
 @pytest.mark.parametrize(
-    ("port", "method"),
-    [("due", "due"), ("due", "standing"), ("queue", "put"), ("queue", "depth"), ("circuits", "known")],
+    ("port", "method", "how_much"),
+    [
+        ("due", "due", f": {len(PROVIDERS) * len(shards('acme'))} parts failed, 0 queued"),
+        ("due", "standing", ": 1 parts failed, 0 queued"),
+        ("queue", "put", ": 1 parts failed, 0 queued"),
+        ("queue", "depth", ""),
+        ("circuits", "known", ""),
+    ],
 )
-def test_a_sweep_that_is_not_finished_counts_as_none(deployed: Deployed, port: str, method: str) -> None:
+def test_a_sweep_that_is_not_finished_counts_as_none(
+    deployed: Deployed, port: str, method: str, how_much: str
+) -> None:
     late(deployed, 10)
     getattr(deployed.world, port).broken[method] = Failure(Reason.STORAGE_UNAVAILABLE, "ThrottlingException")
     with pytest.raises(RuntimeError, match=r"^storage_unavailable$"):
@@ -111,7 +120,7 @@ def test_a_sweep_that_is_not_finished_counts_as_none(deployed: Deployed, port: s
     assert (line.outcome, line.reason, line.detail, line.status, line.counts) == (
         "failed",
         "storage_unavailable",
-        "ThrottlingException",
+        f"ThrottlingException{how_much}",
         503,
         (),
     )

@@ -219,8 +219,19 @@ def test_a_hint_is_a_line_for_each_connection(deployed: Deployed) -> None:
         deployed.world.stands(key, refresh=None)
     deployed.refresh(batch(message(HINT)))
     assert [(line.outcome, line.merchant_id, line.request_id) for line in deployed.lines] == [
-        ("probed", f"m-{number}", "message-0") for number in range(3)
+        ("accepted", f"m-{number}", "message-0") for number in range(3)
     ]
+    assert [each.work for each in deployed.world.queue.messages] == [
+        HINT._replace(merchant_id=f"m-{number}") for number in range(3)
+    ]
+
+
+def test_a_hint_for_one_holder_is_a_line_for_that_one(deployed: Deployed) -> None:
+    for number in range(3):
+        deployed.world.stands(PROBED_KEY._replace(merchant_id=f"m-{number}"), refresh=None)
+    deployed.refresh(batch(message(HINT._replace(merchant_id="m-1"))))
+    (line,) = deployed.lines
+    assert (line.outcome, line.merchant_id) == ("probed", "m-1")
 
 
 def test_work_about_nobody_is_no_line(deployed: Deployed) -> None:
@@ -392,18 +403,25 @@ def test_an_order_looks_after_whatever_connection(
 
 
 @pytest.mark.parametrize(
-    ("left", "word", "reason", "counts"),
+    ("provider", "left", "word", "reason", "counts"),
     [
-        (4 * 86_400, "probed", None, (("Probed", 1),)),
-        (60, "probed", None, (("Probed", 1), ("ConnectionExpiring", 1))),
-        (0, "failed", "token_expired", (("NeedsReconnect", 1),)),
+        ("probed", 4 * 86_400, "probed", None, (("Probed", 1),)),
+        ("probed", 60, "expiring", None, (("Skipped", 1), ("ConnectionExpiring", 1))),
+        ("silent", 60, "expiring", None, (("Skipped", 1), ("ConnectionExpiring", 1))),
+        ("silent", -600, "failed", "token_expired", (("NeedsReconnect", 1),)),
     ],
 )
 def test_a_token_that_only_the_merchant_can_renew_is_counted_before_and_at_its_end(
-    deployed: Deployed, left: int, word: str, reason: str | None, counts: tuple[tuple[str, int], ...]
+    deployed: Deployed,
+    provider: str,
+    left: int,
+    word: str,
+    reason: str | None,
+    counts: tuple[tuple[str, int], ...],
 ) -> None:
-    deployed.world.stands(PROBED_KEY, refresh=None, expires_at=NOW + left)
-    answered = deployed.refresh(asked(Order(PROBED_KEY, SEEN, Cause.DUE)))
+    key = KEY._replace(provider=provider)
+    deployed.world.stands(key, refresh=None, expires_at=NOW + left)
+    answered = deployed.refresh(asked(Order(key, SEEN, Cause.DUE)))
     assert (answered["word"], answered["reason"]) == (word, reason)
     assert [line.counts for line in deployed.lines] == [counts]
 

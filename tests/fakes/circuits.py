@@ -37,6 +37,14 @@ class FakeCircuits(Fallible):
             else:
                 self.circuits[provider] = old._replace(not_before=max(old.not_before, not_before))
 
+    def put_off(self, provider: str, not_before: int) -> None:
+        """No trials before."""
+        self.called("put_off")
+        with self._lock:
+            old = self.circuits.get(provider)
+            if old is not None and old.is_open:
+                self.circuits[provider] = old._replace(not_before=max(old.not_before, not_before))
+
     def close(self, provider: str, now: int) -> None:
         """Close one."""
         self.called("close")

@@ -2,7 +2,15 @@
 
 from mooring.core.connection import ReadableConnection, Status
 from mooring.core.errors import Reason
-from mooring.core.upkeep import EXPIRING_SECONDS, REPORT_SECONDS, REPORTS_SECONDS, Expiry, Key, Seen
+from mooring.core.upkeep import (
+    EXPIRING_SECONDS,
+    LATE_SECONDS,
+    REPORT_SECONDS,
+    REPORTS_SECONDS,
+    Expiry,
+    Key,
+    Seen,
+)
 from tests.fakes.connections import FakeConnections
 from tests.fakes.faults import Fallible
 
@@ -68,17 +76,17 @@ class FakeEndings(Fallible):
             rest.unauthorized_count = rest.unauthorized_count + 1 if in_a_row else 1
             return rest.unauthorized_count
 
-    def expire(self, key: Key, seen: Seen | None, now: int) -> Expiry:
+    def expire(self, key: Key, seen: Seen | None, now: int, *, ends: bool) -> Expiry:
         """See to a token that nothing can refresh."""
         self.called("expire")
         with self.connections.lock:
             row = self.connections.row(key)
             if row is None or not self.connections.is_as(key, seen):
-                return Expiry.OVER if self._expired(row, seen, now) else Expiry.LIVES
+                return Expiry.OVER if ends and self._expired(row, seen, now) else Expiry.LIVES
             ends_at, rest = row.connection.expires_at, self.connections.rest(key)
-            if ends_at is None or ends_at > now + EXPIRING_SECONDS:
+            if ends_at is None or ends_at > now + EXPIRING_SECONDS or rest.refresh is not None:
                 return Expiry.LIVES
-            if ends_at <= now:
+            if ends and ends_at <= now - LATE_SECONDS:
                 rest.settle()
                 rest.due_at = None
                 lost = {"status": Status.NEEDS_RECONNECT, "last_error": Reason.TOKEN_EXPIRED.value}
@@ -98,7 +106,7 @@ class FakeEndings(Fallible):
         if seen not in (None, Seen(one.generation, one.version)):
             return False
         mine = (Status.NEEDS_RECONNECT, Reason.TOKEN_EXPIRED.value, now)
-        ended = one.expires_at is not None and one.expires_at <= now
+        ended = one.expires_at is not None and one.expires_at <= now - LATE_SECONDS
         return ended and (one.status, one.last_error, one.updated_at) == mine
 
     def alive(self, key: Key, seen: Seen) -> None:

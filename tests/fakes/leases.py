@@ -91,7 +91,9 @@ class FakeLeases(Fallible):
                 return self._superseded(refreshed)
             if (rest.lease_until or 0) > now and rest.lease_owner != refreshed.attempt_id:
                 return Storing.LATER
+            notes = (rest.attempts, rest.attempt_at) if len(rest.attempts) > 1 else ((), None)
             self._write(refreshed, rest, now)
+            rest.attempts, rest.attempt_at = notes
             return Storing.STORED
 
     def put_off(self, leased: Leased, setback: Setback, now: int) -> None:
@@ -117,7 +119,7 @@ class FakeLeases(Fallible):
             rest = self.connections.rest(leased.key)
             if not self._mine(leased, rest):
                 return self._lost(leased, reason, now)
-            doubt = (rest.attempts, rest.attempt_at) if leased.in_doubt else ((), None)
+            doubt = (leased.attempts[:-1], rest.attempt_at) if leased.in_doubt else ((), None)
             rest.settle()
             rest.due_at = None
             rest.attempts, rest.attempt_at = doubt

@@ -8,7 +8,8 @@ import pytest
 from mooring.core.connection import Status
 from mooring.core.errors import Reason
 from mooring.core.provider import Probe
-from mooring.core.upkeep import EXPIRING_SECONDS, Answer, Cause, Key, Order
+from mooring.core.schedule import PROBE_EVERY_SECONDS
+from mooring.core.upkeep import EXPIRING_SECONDS, LATE_SECONDS, Answer, Cause, Key, Order
 from mooring.flows.probe import NEVER_SECONDS
 from tests.core.signing import NOW
 from tests.fakes.token_keeper import REFRESHED
@@ -16,6 +17,7 @@ from tests.flows.upkeep_world import DOWN, KEY, PROBED, SEEN, SILENT, UpkeepWorl
 from tests.flows.world import refusal
 
 DAY = 86_400
+TOLD = Answer("expiring", expiring=True)
 PROBED_KEY, SILENT_KEY = KEY._replace(provider=PROBED.id), KEY._replace(provider=SILENT.id)
 ASKED = Order(KEY, None, Cause.ASKED)
 
@@ -116,26 +118,38 @@ def test_a_token_far_from_its_end_is_looked_after_as_ever(upkeep: UpkeepWorld, k
     assert len(upkeep.keeper.probes) == 1
 
 
-def test_a_near_end_is_told_once_and_falls_due_again_at_the_end(upkeep: UpkeepWorld) -> None:
-    upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW + DAY)
-    assert upkeep.keep(due(SILENT_KEY)) == Answer("expiring", expiring=True)
-    assert (upkeep.row(SILENT_KEY).expiring_at, upkeep.rest(SILENT_KEY).due_at) == (NOW + DAY, NOW + DAY)
-    assert upkeep.sweep(SILENT).enqueued == 0
+@pytest.mark.parametrize("key", [PROBED_KEY, SILENT_KEY])
+def test_a_near_end_is_told_once_and_looked_at_again_in_six_hours(upkeep: UpkeepWorld, key: Key) -> None:
+    upkeep.stands(key, refresh=None, expires_at=NOW + DAY)
+    assert upkeep.keep(due(key)) == TOLD
+    assert (upkeep.row(key).expiring_at, upkeep.rest(key).due_at) == (NOW + DAY, NOW + PROBE_EVERY_SECONDS)
+    assert upkeep.sweep(upkeep.providers[key.provider]).enqueued == 0
     assert upkeep.keeper.probes == []
     upkeep.clock.advance(1)
-    assert not upkeep.keep(due(SILENT_KEY)).expiring
-    upkeep.clock.now = NOW + DAY - 30
-    assert upkeep.sweep(SILENT).enqueued == 1
-    assert upkeep.deliver() == [(SILENT_KEY, Answer("failed", Reason.TOKEN_EXPIRED))]
+    assert not upkeep.keep(due(key)).expiring
+
+
+def test_without_a_probe_a_told_end_falls_due_at_the_end_and_once_it_is_sure(upkeep: UpkeepWorld) -> None:
+    upkeep.keeper.said = Probe.UNKNOWN
+    upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW + DAY)
+    upkeep.keep(due(SILENT_KEY))
+    at, words = [], []
+    while (due_at := upkeep.rest(SILENT_KEY).due_at) is not None:
+        upkeep.clock.now = due_at
+        at.append(due_at - NOW)
+        assert upkeep.sweep(SILENT).enqueued == 1
+        words += [answer for _, answer in upkeep.deliver()]
+    assert at == [PROBE_EVERY_SECONDS, DAY, DAY + LATE_SECONDS]
+    assert words == [Answer("probed"), Answer("probed"), Answer("failed", Reason.TOKEN_EXPIRED)]
 
 
 def test_near_its_end_a_token_is_still_probed(upkeep: UpkeepWorld) -> None:
     upkeep.stands(PROBED_KEY, refresh=None, expires_at=NOW + DAY)
-    assert upkeep.keep(due(PROBED_KEY)) == Answer("probed", expiring=True)
-    assert len(upkeep.keeper.probes) == 1
-    assert upkeep.rest(PROBED_KEY).due_at == NOW + 21_600
-    upkeep.clock.advance(21_600)
+    assert upkeep.keep(due(PROBED_KEY)) == TOLD
+    upkeep.clock.advance(PROBE_EVERY_SECONDS)
     assert upkeep.keep(due(PROBED_KEY)) == Answer("probed")
+    assert len(upkeep.keeper.probes) == 1
+    assert upkeep.rest(PROBED_KEY).due_at == NOW + 2 * PROBE_EVERY_SECONDS
 
 
 @pytest.mark.parametrize("left", [21_599, 600, 1])
@@ -143,6 +157,13 @@ def test_whatever_the_probes_schedule_the_end_is_not_missed(upkeep: UpkeepWorld,
     upkeep.stands(PROBED_KEY, refresh=None, expires_at=NOW + left)
     assert upkeep.keep(due(PROBED_KEY)).expiring
     assert upkeep.rest(PROBED_KEY).due_at == NOW + left
+
+
+def test_what_cannot_be_reminded_of_falls_due_at_its_end(upkeep: UpkeepWorld) -> None:
+    upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW + DAY)
+    upkeep.endings.broken["remind"] = DOWN
+    assert upkeep.keep(due(SILENT_KEY)) == TOLD
+    assert upkeep.rest(SILENT_KEY).due_at == NOW + DAY
 
 
 @pytest.mark.parametrize("left", [9 * DAY, NEVER_SECONDS - 1])
@@ -154,9 +175,11 @@ def test_without_a_probe_the_end_is_not_missed_either(upkeep: UpkeepWorld, left:
     assert upkeep.rest(SILENT_KEY).due_at == NOW + left - EXPIRING_SECONDS
 
 
-@pytest.mark.parametrize("key", [PROBED_KEY, SILENT_KEY, KEY._replace(provider="both"), KEY])
-@pytest.mark.parametrize("late", [0, 1, 30 * DAY])
-def test_at_its_end_the_merchant_has_to_come_back(upkeep: UpkeepWorld, key: Key, late: int) -> None:
+@pytest.mark.parametrize("key", [SILENT_KEY, KEY])
+@pytest.mark.parametrize("late", [LATE_SECONDS, LATE_SECONDS + 1, 30 * DAY])
+def test_ten_minutes_after_its_end_the_merchant_has_to_come_back(
+    upkeep: UpkeepWorld, key: Key, late: int
+) -> None:
     upkeep.stands(key, refresh=None, expires_at=NOW - late, failures=3, retry_at=NOW - 1)
     before = upkeep.tokens(key)
     assert upkeep.keep(due(key)) == Answer("failed", Reason.TOKEN_EXPIRED)
@@ -170,16 +193,79 @@ def test_at_its_end_the_merchant_has_to_come_back(upkeep: UpkeepWorld, key: Key,
     assert upkeep.snapshot(key) == after
 
 
+@pytest.mark.parametrize("key", [SILENT_KEY, KEY])
+@pytest.mark.parametrize("ahead", [0, 1, LATE_SECONDS - 1])
+def test_a_clock_almost_ten_minutes_ahead_kills_nobody(upkeep: UpkeepWorld, key: Key, ahead: int) -> None:
+    upkeep.keeper.said = Probe.UNKNOWN
+    upkeep.stands(key, refresh=None, expires_at=NOW - ahead)
+    before = upkeep.tokens(key)
+    assert upkeep.keep(due(key)) == TOLD
+    upkeep.clock.advance(0.5)
+    upkeep.keep(due(key))
+    assert (upkeep.row(key).status, upkeep.tokens(key)) == (Status.ACTIVE, before)
+
+
+def test_a_clock_ten_minutes_ahead_kills_nobody_before_the_end_by_the_right_one(upkeep: UpkeepWorld) -> None:
+    """Whatever ends it, the token had run out by the clock of whoever is right."""
+    end = NOW + DAY
+    upkeep.keeper.said = Probe.UNKNOWN
+    upkeep.stands(SILENT_KEY, refresh=None, expires_at=end)
+    for right in range(end - 1_200, end, 60):
+        upkeep.clock.now = right + LATE_SECONDS
+        upkeep.keep(due(SILENT_KEY))
+        assert upkeep.row(SILENT_KEY).status is Status.ACTIVE
+    upkeep.clock.now = end + LATE_SECONDS
+    assert upkeep.keep(due(SILENT_KEY)).reason is Reason.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize("key", [PROBED_KEY, KEY._replace(provider="both")])
+@pytest.mark.parametrize("late", [0, LATE_SECONDS, 30 * DAY])
+def test_where_there_is_a_probe_it_decides_and_not_the_stated_end(
+    upkeep: UpkeepWorld, key: Key, late: int
+) -> None:
+    """Some providers prolong a token while it is used, and never say so."""
+    upkeep.stands(key, refresh=None, expires_at=NOW - late)
+    before = upkeep.tokens(key)
+    words = []
+    for _ in range(6):
+        words.append(upkeep.keep(due(key)).word)
+        upkeep.clock.advance(PROBE_EVERY_SECONDS)
+    assert words == ["expiring", *["probed"] * 5]
+    assert (upkeep.row(key).status, upkeep.tokens(key)) == (Status.ACTIVE, before)
+    assert upkeep.rest(key).due_at == int(upkeep.clock()), "as if it had no end"
+    upkeep.keeper.said = Probe.REFUSED
+    upkeep.keep(due(key))
+    assert upkeep.deliver() == [(key, Answer("failed", Reason.TOKEN_REFUSED))]
+    assert upkeep.row(key).last_error == "token_refused"
+
+
+@pytest.mark.parametrize("late", [0, LATE_SECONDS, 30 * DAY])
+def test_a_descriptor_restored_without_its_refresh_kills_nobody(upkeep: UpkeepWorld, late: int) -> None:
+    """The rows keep their refresh tokens, and once the descriptor is mended they are used again."""
+    upkeep.stands(expires_at=NOW - late)
+    before, acme = upkeep.tokens(), upkeep.providers["acme"]
+    upkeep.providers["acme"] = acme._replace(refresh=None)
+    upkeep.keeper.said = Probe.UNKNOWN
+    for _ in range(3):
+        assert upkeep.keep(due(KEY)) == Answer("probed")
+        upkeep.clock.advance(DAY)
+    row = upkeep.row()
+    assert (row.status, row.last_error, row.expiring_at) == (Status.ACTIVE, None, None)
+    assert upkeep.tokens() == before
+    upkeep.providers["acme"] = acme
+    assert upkeep.keep(ASKED) == Answer("refreshed")
+
+
 @pytest.mark.parametrize("cause", [Cause.READ, Cause.ASKED, Cause.UNAUTHORIZED, Cause.HINT])
 def test_nobody_but_the_schedule_ends_it(upkeep: UpkeepWorld, cause: Cause) -> None:
-    upkeep.stands(PROBED_KEY, refresh=None, expires_at=NOW)
-    upkeep.keep(Order(PROBED_KEY, SEEN, cause))
-    assert upkeep.row(PROBED_KEY).status is Status.ACTIVE
+    upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW - LATE_SECONDS)
+    upkeep.keep(Order(SILENT_KEY, SEEN, cause))
+    assert upkeep.row(SILENT_KEY).status is Status.ACTIVE
     assert "expire" not in upkeep.journal
 
 
 def test_what_was_renewed_meanwhile_is_not_ended(upkeep: UpkeepWorld) -> None:
-    upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW)
+    upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW - LATE_SECONDS)
     upkeep.connections.change(SILENT_KEY, generation=3, version=6)
     before = upkeep.snapshot(SILENT_KEY)
     assert upkeep.keep(due(SILENT_KEY)) == Answer("skipped")
@@ -187,7 +273,7 @@ def test_what_was_renewed_meanwhile_is_not_ended(upkeep: UpkeepWorld) -> None:
 
 
 def test_a_fault_of_the_table_ends_nothing_and_comes_again(upkeep: UpkeepWorld) -> None:
-    upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW)
+    upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW - LATE_SECONDS)
     upkeep.endings.broken["expire"] = DOWN
     assert refusal(lambda: upkeep.keep(due(SILENT_KEY))).reason is DOWN.reason
     upkeep.endings.broken.clear()
@@ -197,24 +283,28 @@ def test_a_fault_of_the_table_ends_nothing_and_comes_again(upkeep: UpkeepWorld) 
 def test_a_whole_life_without_a_refresh_token(upkeep: UpkeepWorld) -> None:
     """Connected, told three days before its end, ended, and connected again."""
     upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW + 60 * DAY, due_at=NOW + 57 * DAY)
+    upkeep.keeper.said = Probe.UNKNOWN
     said = []
-    for _ in range(2):
-        upkeep.clock.now = upkeep.rest(SILENT_KEY).due_at or 0
+    while (due_at := upkeep.rest(SILENT_KEY).due_at) is not None:
+        upkeep.clock.now = due_at
         assert upkeep.sweep(SILENT).enqueued == 1
         ((_, answer),) = upkeep.deliver()
         said.append((int(upkeep.clock()) - NOW, answer))
+    probed = Answer("probed")
     assert said == [
-        (57 * DAY, Answer("expiring", expiring=True)),
-        (60 * DAY, Answer("failed", Reason.TOKEN_EXPIRED)),
+        (57 * DAY, TOLD),
+        (57 * DAY + PROBE_EVERY_SECONDS, probed),
+        (60 * DAY, probed),
+        (60 * DAY + LATE_SECONDS, Answer("failed", Reason.TOKEN_EXPIRED)),
     ]
     upkeep.reconnects(SILENT_KEY)
     assert (upkeep.row(SILENT_KEY).status, upkeep.row(SILENT_KEY).last_error) == (Status.ACTIVE, None)
 
 
-# A read refreshes at most once in ten seconds.
+# A read refreshes at most once in three seconds.
 
 
-def test_however_short_its_tokens_live_readers_refresh_once_in_ten_seconds(upkeep: UpkeepWorld) -> None:
+def test_however_short_its_tokens_live_readers_refresh_once_in_three_seconds(upkeep: UpkeepWorld) -> None:
     upkeep.stands()
     provider_of(upkeep, lifetime=1)
     calls = []
@@ -222,5 +312,5 @@ def test_however_short_its_tokens_live_readers_refresh_once_in_ten_seconds(upkee
         upkeep.refresh(Order(KEY, None, Cause.READ))
         calls.append(len(upkeep.keeper.refreshes))
         upkeep.clock.advance(1)
-    assert [calls.index(number) for number in range(1, 7)] == [0, 10, 20, 30, 40, 50]
-    assert calls[-1] == 6
+    assert [calls.index(number) for number in range(1, 7)] == [0, 3, 6, 9, 12, 15]
+    assert calls[-1] == 20

@@ -7,8 +7,18 @@ import pytest
 from mooring.core.connection import Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.provider import Probe
-from mooring.core.upkeep import CONFIRM_SECONDS, PROBE_SECONDS, Answer, Cause, Confirm, Delayed, Order
-from mooring.flows.probe import NEVER_SECONDS, SECOND_LOOK_SECONDS, confirm
+from mooring.core.upkeep import (
+    CONFIRM_SECONDS,
+    EXPIRING_SECONDS,
+    LATE_SECONDS,
+    PROBE_SECONDS,
+    Answer,
+    Cause,
+    Confirm,
+    Delayed,
+    Order,
+)
+from mooring.flows.probe import NEVER_SECONDS, SECOND_LOOK_SECONDS, confirm, probe
 from tests.core.signing import NOW
 from tests.fakes.token_keeper import ProbeCall
 from tests.flows.upkeep_world import DOWN, KEY, SEEN, SILENT, UpkeepWorld
@@ -227,6 +237,33 @@ def test_probes_do_not_all_fall_due_together(upkeep: UpkeepWorld) -> None:
     upkeep.jitter = 1.0
     upkeep.keep(DUE)
     assert upkeep.rest(PROBED_KEY).due_at == NOW + 6 * 3_600 * 3 // 4
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "looks_in"),
+    [
+        (EXPIRING_SECONDS + 60, 60),
+        (EXPIRING_SECONDS + 1, 1),
+        (EXPIRING_SECONDS, 6 * 3_600),
+        (6 * 3_600, 6 * 3_600),
+        (90, 90),
+        (1, 1),
+        (0, LATE_SECONDS),
+        (1 - LATE_SECONDS, 1),
+        (-LATE_SECONDS, 6 * 3_600),
+        (-NEVER_SECONDS, 6 * 3_600),
+        (NEVER_SECONDS + 1, 6 * 3_600),
+        (None, 6 * 3_600),
+    ],
+)
+def test_a_round_reminds_of_the_next_moment_of_an_end(
+    upkeep: UpkeepWorld, ends_in: int | None, looks_in: int
+) -> None:
+    """Three days before, at the end, and ten minutes later; else the schedule stands."""
+    stands(upkeep, expires_at=None if ends_in is None else NOW + ends_in)
+    ports = upkeep.work_ports().probe
+    assert upkeep.hear(lambda: probe(PROBED_KEY, SEEN, ports)) == Answer("probed")
+    assert upkeep.rest(PROBED_KEY).due_at == NOW + looks_in
 
 
 def test_a_descriptor_that_lost_its_probe_leaves_nothing_due_for_ever(upkeep: UpkeepWorld) -> None:

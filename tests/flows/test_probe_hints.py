@@ -1,14 +1,13 @@
 """Hints: uninstall notices that anybody may have sent. The provider is asked, and nobody else believed."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import Barrier
 from typing import Any
 
 import pytest
 
 from mooring.core.connection import Status
-from mooring.core.errors import Failure, Reason
+from mooring.core.errors import Reason
 from mooring.core.provider import Probe
 from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import (
@@ -27,7 +26,7 @@ from mooring.flows.probe import SECOND_LOOK_SECONDS, SECOND_PAUSE_SECONDS
 from mooring.flows.probe import hinted as ask
 from tests.core.signing import NOW
 from tests.fakes.token_keeper import REFRESHED, RefreshCall
-from tests.flows.upkeep_world import DOWN, KEY, LOST, PROBED, SEEN, UpkeepWorld, provider_of
+from tests.flows.upkeep_world import DOWN, KEY, LOST, PROBED, SEEN, TRANSIENT, UpkeepWorld, provider_of
 from tests.flows.world import refusal
 
 PROBED_KEY = KEY._replace(provider="probed")
@@ -86,10 +85,16 @@ def test_every_merchant_of_the_account_is_asked_for_on_its_own(upkeep: UpkeepWor
     upkeep.stands(other, refresh=None, access="canary-access-of-m-2")
     upkeep.stands(stranger, refresh=None)
     upkeep.keeper.said = lambda call: Probe.REFUSED if "m-2" in call.access_token else Probe.LIVE
-    assert upkeep.work(HINT) == [(PROBED_KEY, Answer("probed")), (other, REFUSED)]
-    assert upkeep.queue.take() == AGAIN
+    assert upkeep.work(HINT) == [(PROBED_KEY, Answer("accepted")), (other, Answer("accepted"))]
+    assert upkeep.keeper.probes == []
+    each = [HINT._replace(merchant_id=key.merchant_id) for key in (PROBED_KEY, other)]
+    assert upkeep.queue.messages == [Delayed(hint) for hint in each]
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
+    assert upkeep.deliver() == [(other, REFUSED)]
+    assert upkeep.queue.messages[0] == Delayed(each[0]._replace(again=True), SECOND_LOOK_SECONDS)
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
     assert upkeep.deliver() == [(other, Answer("uninstalled"))]
-    assert upkeep.work(AGAIN) == [(PROBED_KEY, Answer("probed")), (other, Answer("skipped"))]
+    assert upkeep.queue.messages == []
     assert upkeep.row(PROBED_KEY).status is Status.ACTIVE
     assert upkeep.rest(stranger).probed_at is None
 
@@ -281,6 +286,7 @@ def test_a_hint_leaves_the_schedule_of_refreshes_alone(upkeep: UpkeepWorld) -> N
         (Answer("busy", Reason.REFRESH_BUSY, NOW + 9), True),
         (Answer("waiting", Reason.REFRESH_IN_DOUBT, NOW + 9), True),
         (Answer("waiting", Reason.REFRESH_PUT_OFF, NOW + 9), True),
+        (Answer("skipped", Reason.CONNECTION_NOT_FOUND), False),
         (Answer("refreshed"), False),
         (Answer("fresh"), False),
         (Answer("failed", Reason.GRANT_REFUSED), False),
@@ -294,26 +300,62 @@ def test_a_refresh_that_could_not_be_made_now_is_asked_for_once_more(
 ) -> None:
     key = upkeep.stands(KEY._replace(provider="both"))
     hint, ports = Hint("both", "shop-9", again), upkeep.work_ports().probe
-    assert upkeep.hear(lambda: ask(hint, ports, lambda _order: answer, upkeep.left())) == [(key, answer)]
+    assert upkeep.hear(lambda: ask(hint, ports, lambda _order: answer)) == [(key, answer)]
     second = [Delayed(Hint("both", "shop-9", again=True), SECOND_LOOK_SECONDS)]
     assert upkeep.queue.messages == (second if unclear and not again else [])
 
 
-def test_nobody_is_passed_over_when_there_is_no_time_for_all(upkeep: UpkeepWorld) -> None:
+@pytest.mark.parametrize("hint", [Hint("both", "shop-9"), Hint("both", "shop-9", again=True)])
+def test_while_its_provider_is_paused_the_same_hint_waits(upkeep: UpkeepWorld, hint: Hint) -> None:
+    """However often: nobody was asked, and the second look is not used up."""
+    key = upkeep.stands(KEY._replace(provider="both"))
+    upkeep.circuits.open("both", Reason.PROVIDER_UNAVAILABLE, NOW, NOW + 2 * PROBE_SECONDS - 1)
+    upkeep.watch.failed("both", TRANSIENT)
+    for _ in range(2):
+        ((_, answer),) = upkeep.work(hint)
+        assert (answer.word, answer.reason) == ("waiting", Reason.PROVIDER_PAUSED)
+        assert upkeep.queue.messages == [Delayed(hint, PROBE_SECONDS)]
+        assert upkeep.queue.take() == hint
+        upkeep.clock.advance(PROBE_SECONDS)
+    assert upkeep.keeper.refreshes == []
+    assert upkeep.work(hint) == [(key, Answer("refreshed"))]
+    assert upkeep.queue.messages == []
+
+
+def test_eight_holders_of_one_account_are_each_asked_once(upkeep: UpkeepWorld) -> None:
+    """However long each takes: all of them together would not fit into one function's time."""
     keys = [upkeep.stands(KEY._replace(provider="both", merchant_id=f"m-{number}")) for number in range(8)]
 
     def slow(_: RefreshCall) -> TokenSet:
-        upkeep.clock.advance(4)
+        upkeep.clock.advance(9)
         return REFRESHED
 
     upkeep.keeper.tokens = slow
-    hint, tries = Hint("both", "shop-9"), 0
-    while any(upkeep.rest(key).probed_at is None for key in keys):
-        with suppress(Failure):
-            upkeep.work(hint)
-        tries += 1
-        assert tries <= 5, "so often a message is received"
-    assert len(upkeep.keeper.refreshes) == len(keys), "each was asked once"
+    assert upkeep.work(Hint("both", "shop-9")) == [(key, Answer("accepted")) for key in keys]
+    done = []
+    while upkeep.queue.messages:
+        done += upkeep.deliver()
+    assert done == [(key, Answer("refreshed")) for key in keys]
+    assert len(upkeep.keeper.refreshes) == len(keys)
+
+
+def test_a_holder_who_fails_keeps_no_other_from_being_asked(upkeep: UpkeepWorld) -> None:
+    keys = [PROBED_KEY._replace(merchant_id=f"m-{number}") for number in range(3)]
+    for key in keys:
+        upkeep.stands(key, refresh=None, expires_at=None)
+    upkeep.work(HINT)
+    upkeep.endings.broken["probing"] = DOWN
+    assert refusal(upkeep.deliver).reason is DOWN.reason
+    upkeep.endings.broken.clear()
+    assert [upkeep.deliver() for _ in range(2)] == [[(key, Answer("probed"))] for key in keys[1:]]
+
+
+def test_holders_that_cannot_be_queued_make_the_hint_come_again(upkeep: UpkeepWorld) -> None:
+    stands(upkeep)
+    upkeep.stands(PROBED_KEY._replace(merchant_id="m-2"), refresh=None)
+    upkeep.queue.broken["put"] = DOWN
+    assert refusal(lambda: upkeep.work(HINT)).reason is DOWN.reason
+    assert (upkeep.keeper.probes, upkeep.rest(PROBED_KEY).probed_at) == ([], None)
 
 
 def test_the_refresh_is_asked_about_the_generation_that_the_hint_found(upkeep: UpkeepWorld) -> None:
@@ -325,7 +367,7 @@ def test_the_refresh_is_asked_about_the_generation_that_the_hint_found(upkeep: U
         return Answer("fresh")
 
     ports = upkeep.work_ports().probe
-    found = upkeep.hear(lambda: ask(Hint("both", "shop-9"), ports, fresh, upkeep.left()))
+    found = upkeep.hear(lambda: ask(Hint("both", "shop-9"), ports, fresh))
     assert (found, orders) == ([(key, Answer("fresh"))], [Order(key, SEEN, Cause.HINT)])
 
 

@@ -111,7 +111,7 @@ def test_nobody_can_ask_for_more_than_half_of_a_tokens_life(
     provider_of(reader.upkeep)
     if left > 0:
         reader.read(min_ttl)
-    else:  # it was issued a moment ago, and is refreshed once in ten seconds whatever its life
+    else:  # it was issued a moment ago, and is refreshed once in three seconds whatever its life
         assert refusal(lambda: reader.read(min_ttl)).reason is Reason.REFRESH_PUT_OFF
     assert (reader.refresher.orders == []) is good
 

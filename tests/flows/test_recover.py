@@ -44,7 +44,7 @@ def test_it_is_of_no_use_once_somebody_wrote_newer_tokens(upkeep: UpkeepWorld) -
     upkeep.doubt_passes()
     assert upkeep.refresh() == Answer("refreshed")
     before = upkeep.snapshot()
-    assert upkeep.recover() == [(KEY, Answer("skipped", Reason.TOKEN_SUPERSEDED))]
+    assert upkeep.recover() == [(KEY, Answer("failed", Reason.TOKEN_SUPERSEDED))]
     assert upkeep.snapshot() == before
 
 

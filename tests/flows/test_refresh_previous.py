@@ -53,17 +53,40 @@ def test_a_provider_whose_rotation_never_reached_it_is_met_by_the_one_before(upk
     forgetful = provider_of(upkeep, grace=60)
     assert upkeep.refresh(ASKED) == Answer("refreshed")
     forgetful.refresh_token = "canary-refresh-0"
-    upkeep.clock.advance(59)
+    upkeep.clock.advance(49)
     assert upkeep.refresh(ASKED) == Answer("refreshed")
     assert sent(upkeep) == ["canary-refresh-0", "refresh-1", "canary-refresh-0"]
 
 
-@pytest.mark.parametrize("left", [0, -1, -3_600, None])
+@pytest.mark.parametrize("left", [10, 1, 0, -1, -3_600, None])
 def test_after_its_grace_or_without_one_it_is_not_tried(upkeep: UpkeepWorld, left: int | None) -> None:
+    """Nor when its grace may end before the call does: a spent token that is shown may cost the grant."""
     stands(upkeep, left=left)
     upkeep.keeper.tokens = [LOST, REFRESHED]
     assert upkeep.refresh(ASKED) == Answer("failed", Reason.GRANT_REFUSED)
     assert sent(upkeep) == ["canary-refresh-0"]
+
+
+def test_it_is_tried_while_its_grace_outlasts_the_call(upkeep: UpkeepWorld) -> None:
+    stands(upkeep, left=11)
+    upkeep.keeper.tokens = [LOST, REFRESHED]
+    assert upkeep.refresh(ASKED) == Answer("refreshed")
+    assert sent(upkeep) == ["canary-refresh-0", BEFORE]
+
+
+@pytest.mark.parametrize(("left", "tried"), [(16, True), (15, False), (5, False)])
+def test_what_the_first_call_took_counts(upkeep: UpkeepWorld, left: int, tried: bool) -> None:
+    stands(upkeep, left=left)
+
+    def slow(call: RefreshCall) -> TokenSet:
+        if call.refresh_token == BEFORE:
+            return REFRESHED
+        upkeep.clock.advance(5)
+        raise LOST
+
+    upkeep.keeper.tokens = slow
+    assert upkeep.refresh(ASKED).word == ("refreshed" if tried else "failed")
+    assert (BEFORE in sent(upkeep)) is tried
 
 
 def test_where_no_grace_is_declared_there_is_none_to_try(upkeep: UpkeepWorld) -> None:

@@ -1,7 +1,7 @@
 """The sweep: fair shares, never more than the workers drain, nothing queued twice, nothing forgotten."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import batched
 
 import pytest
@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.core.connection import Status
-from mooring.core.errors import Reason
+from mooring.core.errors import Failure, Reason
 from mooring.core.provider import Provider
 from mooring.core.schedule import due_shard, shards
-from mooring.core.upkeep import Cause, Delayed, DuePage, DueRow, Key, Order, Seen
+from mooring.core.upkeep import Cause, Delayed, DuePage, DueRow, Key, Order, Seen, Standing
 from mooring.flows.shares import RAMP_FIRST, fair_shares
 from mooring.flows.sweep import BATCH, PAGE, QUEUED_SECONDS, TRIALS, Swept
 from tests.core.signing import NOW
+from tests.fakes.due import FakeDueIndex
 from tests.flows.upkeep_world import DOWN, EAGER, GRACE, IDLE, KEY, NEVER, SEEN, UpkeepWorld
 from tests.flows.world import refusal
 
@@ -31,6 +32,10 @@ def stands(upkeep: UpkeepWorld, count: int, provider: str = "acme", *, first: in
 def queued(upkeep: UpkeepWorld) -> list[Key]:
     """The connections that wait in the queue, in its order."""
     return [each.work.key for each in upkeep.queue.messages if isinstance(each.work, Order)]
+
+
+def shard_of(key: Key) -> str:
+    return due_shard(key.provider, key.merchant_id, key.account_id)
 
 
 def of_one_shard(count: int) -> list[Key]:
@@ -221,9 +226,9 @@ def test_a_backlog_is_drained_as_fast_as_the_workers_can(
         stands(upkeep, 300 // len(providers), name)
     upkeep.queue.backlog = hints
     done = [minute(upkeep, 30, 60) for _ in range(11)]
-    # Of the one that is busy alone, a hint is taken for one of its own; its share ends where a minute does.
+    # A hint takes room from all; of the one that is busy alone the share ends where a minute does.
     missing = hints if len(providers) == 1 else 0
-    assert done == [30, *[30 - missing] * 9, 9 * missing]
+    assert done == [*[30 - missing] * 10, 10 * missing]
 
 
 def test_where_the_limit_is_smaller_than_the_number_of_providers_somebody_has_a_turn(
@@ -334,9 +339,34 @@ def test_of_a_provider_that_refuses_us_only_a_few_are_tried(upkeep: UpkeepWorld)
     done = upkeep.sweep()
     assert (done.enqueued, done.open_circuits) == (TRIALS, ("acme",))
     assert all(isinstance(work, Order) and work.trial for work in upkeep.queue.works)
-    shard_of = {key: due_shard("acme", key.merchant_id, key.account_id) for key in keys}
-    assert len({shard_of[key] for key in queued(upkeep)}) == TRIALS
-    assert keys[0] not in queued(upkeep)  # an odd one that is always the oldest proves nothing
+    heads = {shard_of(key): key for key in reversed(keys)}
+    assert len({shard_of(key) for key in queued(upkeep)}) == TRIALS
+    assert {*queued(upkeep)} < {*heads.values()}, "the oldest of its shard"
+
+
+def test_each_minute_other_shards_are_tried(upkeep: UpkeepWorld) -> None:
+    """Or a few odd connections, which fail whatever the provider does, would keep a circuit open."""
+    keys = stands(upkeep, 80)
+    all_shards = {shard_of(key) for key in keys}
+    assert len(all_shards) == len(shards("acme"))
+    opened(upkeep)
+    tried: list[str] = []
+    for _ in range(3):
+        assert upkeep.sweep().enqueued == TRIALS
+        tried += [shard_of(key) for key in queued(upkeep)]
+        upkeep.queue.messages.clear()
+        upkeep.clock.advance(60)
+    assert {*tried} == all_shards
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_little_is_due_all_of_it_is_tried_each_minute(upkeep: UpkeepWorld, count: int) -> None:
+    stands(upkeep, count)
+    opened(upkeep)
+    for _ in range(4):
+        assert upkeep.sweep().enqueued == count
+        upkeep.queue.messages.clear()
+        upkeep.clock.advance(60)
 
 
 def test_a_provider_whose_circuit_is_closed_is_swept_beside_it(upkeep: UpkeepWorld) -> None:
@@ -365,9 +395,23 @@ def test_an_open_circuit_of_a_provider_with_nothing_due(upkeep: UpkeepWorld) -> 
 def test_trials_are_not_queued_twice_either(upkeep: UpkeepWorld) -> None:
     stands(upkeep, 40)
     opened(upkeep)
-    upkeep.sweep()
-    upkeep.clock.advance(60)
-    assert upkeep.sweep().enqueued == 0
+    for _ in range(2):
+        assert upkeep.sweep().enqueued == TRIALS
+        upkeep.clock.advance(60)
+    assert len({*queued(upkeep)}) == 2 * TRIALS
+
+
+def test_of_a_shard_whose_oldest_is_under_way_the_next_one_is_tried(upkeep: UpkeepWorld) -> None:
+    first, second = of_one_shard(2)
+    upkeep.stands(first, due_at=NOW - 20)
+    upkeep.stands(second, due_at=NOW - 10)
+    opened(upkeep)
+    found = []
+    for _ in range(3):
+        upkeep.sweep()
+        found.append(queued(upkeep))
+        upkeep.clock.advance(60)
+    assert found == [[first], [first, second], [first, second]]
 
 
 def test_a_trial_that_succeeds_lets_the_others_through(upkeep: UpkeepWorld) -> None:
@@ -497,11 +541,12 @@ def test_shares_are_fair_whatever_waits(
     assert {*shares} == {
         name for name in names if pages[name][0].rows or any(r.key.provider == name for r in queued)
     }
-    assert sum(max(0, share) for share in shares.values()) <= limit + len(names)
+    room = limit - max(0, depth - len(queued))
+    assert sum(max(0, share) for share in shares.values()) <= max(0, room) + len(names)
     for name, share in shares.items():
         endless = pages[name][0].next is not None
         assert endless or share <= due[names.index(name)]
-        even = max(1, limit // (len(shares) + (len(names) > len(shares))))
+        even = max(1, room // (len(shares) + (len(names) > len(shares))))
         mine = sum(row.key.provider == name for row in queued)
         assert endless or share >= min(due[names.index(name)], even - min(mine, held))
 
@@ -600,6 +645,79 @@ def test_what_was_queued_before_a_fault_stays_queued_and_remembered(upkeep: Upke
     upkeep.queue.room = None
     assert upkeep.sweep().enqueued == 10
     assert queued(upkeep) == keys
+
+
+class PartlyDown(FakeDueIndex):
+    """A due index of which some shards cannot be read, be it from their second page on, and some keys."""
+
+    dead: frozenset[str] = frozenset()
+    dead_pages: frozenset[str] = frozenset()
+    dead_key: Key | None = None
+
+    def due(self, shard: str, until: int, limit: int, start: Mapping[str, object] | None = None) -> DuePage:
+        """One page of a shard, if that can be read."""
+        if shard in self.dead or (start is not None and shard in self.dead_pages):
+            raise Failure(Reason.STORAGE_UNAVAILABLE, "InternalServerError")
+        return super().due(shard, until, limit, start)
+
+    def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing]:
+        """How they stand, if that can be read."""
+        if self.dead_key in keys:
+            raise Failure(Reason.STORAGE_UNAVAILABLE, "ThrottlingException")
+        return super().standing(keys)
+
+
+def partly_down(upkeep: UpkeepWorld) -> PartlyDown:
+    index = PartlyDown(upkeep.connections, upkeep.journal)
+    upkeep.due = index
+    return index
+
+
+def test_a_shard_that_cannot_be_read_keeps_no_other_waiting(upkeep: UpkeepWorld) -> None:
+    keys = stands(upkeep, 80)
+    index = partly_down(upkeep)
+    index.dead = frozenset({"acme#0", "acme#5"})
+    others = [key for key in keys if shard_of(key) not in index.dead]
+    failure = refusal(lambda: upkeep.sweep(EAGER, NEVER))
+    told = f"InternalServerError: 2 parts failed, {len(others)} queued"
+    assert (failure.reason, failure.detail) == (Reason.STORAGE_UNAVAILABLE, told)
+    assert queued(upkeep) == others
+    assert {row.key for row in upkeep.queued} == {*others}
+    index.dead = frozenset()
+    assert upkeep.sweep(EAGER, NEVER).enqueued == len(keys) - len(others)
+    assert sorted(queued(upkeep)) == sorted(keys), "each once"
+
+
+def test_a_second_page_that_cannot_be_read_ends_its_shard_alone(upkeep: UpkeepWorld) -> None:
+    keys = of_one_shard(PAGE + 5)
+    for number, key in enumerate(keys):
+        upkeep.stands(key, due_at=NOW - 1_000 + number)
+    others = stands(upkeep, 10, "never", first=NOW - 20)
+    partly_down(upkeep).dead_pages = frozenset({"acme#0"})
+    failure = refusal(lambda: upkeep.sweep(EAGER, NEVER))
+    assert failure.detail == f"InternalServerError: 1 parts failed, {PAGE + 10} queued"
+    assert {*queued(upkeep)} == {*keys[:PAGE], *others}
+
+
+def test_a_batch_that_cannot_be_queued_keeps_no_other_waiting(upkeep: UpkeepWorld) -> None:
+    keys = stands(upkeep, 3 * BATCH)
+    index = partly_down(upkeep)
+    index.dead_key = keys[BATCH + 7]
+    failure = refusal(upkeep.sweep)
+    assert failure.detail == f"ThrottlingException: 1 parts failed, {2 * BATCH} queued"
+    assert queued(upkeep) == [*keys[:BATCH], *keys[2 * BATCH :]]
+    index.dead_key = None
+    assert upkeep.sweep().enqueued == BATCH
+    assert sorted(queued(upkeep)) == sorted(keys)
+
+
+def test_what_others_queued_lessens_every_share(upkeep: UpkeepWorld) -> None:
+    """Hints, or messages that wait for longer than is remembered: they take the workers' time, too."""
+    stands(upkeep, 100)
+    stands(upkeep, 100, "never")
+    upkeep.queue.backlog = 40
+    assert upkeep.sweep(EAGER, NEVER, limit=60).enqueued == 20
+    assert Counter(key.provider for key in queued(upkeep)) == {"acme": 10, "never": 10}
 
 
 def test_the_memory_knows_rows_by_their_time(upkeep: UpkeepWorld) -> None:

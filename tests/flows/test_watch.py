@@ -7,7 +7,7 @@ import pytest
 from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import Answer, Cause, Circuit, Order
-from mooring.flows.watch import FAILURES, LOOK_SECONDS, Watch
+from mooring.flows.watch import FAILURES, LOOK_SECONDS, TRIAL_SECONDS, Watch
 from tests.core.signing import NOW
 from tests.fakes.token_keeper import REFRESHED, RefreshCall
 from tests.flows.upkeep_world import (
@@ -42,6 +42,16 @@ def looks(upkeep: UpkeepWorld) -> int:
 
 def paused(answer: Answer) -> bool:
     return (answer.word, answer.reason) == ("waiting", Reason.PROVIDER_PAUSED)
+
+
+def held(upkeep: UpkeepWorld, order: Order = DUE) -> bool:
+    """Whether this process keeps the order from being tried now."""
+    return isinstance(upkeep.watch.admit(order), Circuit)
+
+
+def asks_for(seconds: int) -> TokenCallFailure:
+    """A failure with a `Retry-After`."""
+    return TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, retry_after=seconds)
 
 
 def another_process(upkeep: UpkeepWorld) -> Watch:
@@ -116,7 +126,7 @@ def test_each_process_counts_by_itself(upkeep: UpkeepWorld) -> None:
 def test_a_refused_client_opens_it_at_once(upkeep: UpkeepWorld) -> None:
     upkeep.watch.failed("acme", MISCONFIGURED)
     assert upkeep.circuits.circuits == {"acme": Circuit("acme", "provider_misconfigured", NOW)}
-    assert upkeep.watch.paused(DUE) == Circuit("acme", "provider_misconfigured", NOW)
+    assert upkeep.watch.admit(DUE) == Circuit("acme", "provider_misconfigured", NOW)
 
 
 def test_an_open_one_is_not_opened_again_and_again(upkeep: UpkeepWorld) -> None:
@@ -129,25 +139,134 @@ def test_an_open_one_is_not_opened_again_and_again(upkeep: UpkeepWorld) -> None:
 
 
 def test_a_pause_that_the_provider_asked_for_holds_trials_too(upkeep: UpkeepWorld) -> None:
-    for retry_after in (None, None, None, 9, 30):
-        later = TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, retry_after=retry_after)
+    for later in (TRANSIENT, TRANSIENT, TRANSIENT, asks_for(9), asks_for(30)):
         upkeep.watch.failed("acme", later)
     expected = Circuit("acme", "provider_unavailable", NOW, NOW + 30)
     assert upkeep.circuits.circuits == {"acme": expected}
-    assert upkeep.watch.paused(DUE) == expected
+    assert upkeep.watch.admit(DUE) == expected
     upkeep.stands()
     assert upkeep.refresh() == Answer("waiting", Reason.PROVIDER_PAUSED, NOW + 30, "provider_unavailable")
 
 
-def test_a_trial_that_is_put_off_longer_moves_the_pause(upkeep: UpkeepWorld) -> None:
+@pytest.mark.parametrize("trial", [True, False])
+def test_a_trial_that_is_put_off_longer_moves_the_pause(upkeep: UpkeepWorld, trial: bool) -> None:
+    """As does a call that was under way when the circuit opened."""
     for _ in range(FAILURES):
         upkeep.watch.failed("acme", TRANSIENT)
     upkeep.clock.advance(60)
-    upkeep.watch.failed(
-        "acme", TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_UNAVAILABLE, retry_after=300)
-    )
+    upkeep.watch.failed("acme", asks_for(300), trial=trial)
+    upkeep.watch.failed("acme", asks_for(30), trial=trial)
     assert upkeep.circuits.circuits == {"acme": Circuit("acme", "provider_unavailable", NOW, NOW + 360)}
-    assert upkeep.journal.count("open") == 2
+    assert (upkeep.journal.count("open"), upkeep.journal.count("put_off")) == (1, 2)
+    upkeep.clock.advance(299)
+    assert held(upkeep)
+    upkeep.clock.advance(1)
+    assert not held(upkeep)
+
+
+def test_a_pause_does_not_open_again_what_somebody_closed(upkeep: UpkeepWorld) -> None:
+    """The trials were sent together: one was answered, another came too early."""
+    for _ in range(FAILURES):
+        upkeep.watch.failed("acme", TRANSIENT)
+    another_process(upkeep).answered("acme", closes=True)
+    closed = upkeep.circuits.circuits["acme"]
+    upkeep.watch.failed("acme", asks_for(300))
+    another_process(upkeep).failed("acme", asks_for(300), trial=True)
+    assert upkeep.circuits.circuits == {"acme": closed}
+    assert not closed.is_open
+
+
+def test_a_pause_alone_opens_nothing(upkeep: UpkeepWorld) -> None:
+    for _ in range(FAILURES - 1):
+        upkeep.watch.failed("acme", asks_for(300))
+    assert upkeep.circuits.circuits == {}
+    assert upkeep.watch.admit(DUE) is DUE
+
+
+# What a process sends by itself to find out.
+
+
+@pytest.mark.parametrize("cause", HELD)
+def test_once_a_minute_one_order_goes_as_a_trial(upkeep: UpkeepWorld, cause: Cause) -> None:
+    order = DUE._replace(cause=cause)
+    upkeep.watch.failed("acme", MISCONFIGURED)
+    for _ in range(3):
+        upkeep.clock.advance(TRIAL_SECONDS - 1)
+        assert held(upkeep, order)
+        upkeep.clock.advance(1)
+        assert upkeep.watch.admit(order) == order._replace(trial=True)
+        assert held(upkeep, order)
+
+
+def test_a_reader_closes_the_circuit_of_a_provider_that_has_nothing_due(upkeep: UpkeepWorld) -> None:
+    upkeep.stands(due_at=NOW + 86_400)
+    reads = Order(KEY, SEEN, Cause.READ)
+    upkeep.watch.failed("acme", MISCONFIGURED)
+    upkeep.clock.advance(TRIAL_SECONDS - 1)
+    assert paused(upkeep.refresh(reads))
+    assert upkeep.sweep().enqueued == 0
+    upkeep.clock.advance(1)
+    assert upkeep.refresh(reads) == Answer("refreshed")
+    assert not upkeep.circuits.circuits["acme"].is_open
+    assert upkeep.watch.admit(DUE) is DUE
+
+
+def test_a_trial_that_comes_to_no_call_leaves_the_next_one_its_turn(upkeep: UpkeepWorld) -> None:
+    put_off = upkeep.stands(retry_at=NOW + 3_600)
+    other = upkeep.stands(KEY._replace(merchant_id="m-2"))
+    upkeep.watch.failed("acme", MISCONFIGURED)
+    upkeep.clock.advance(TRIAL_SECONDS)
+    assert upkeep.refresh(Order(put_off, SEEN, Cause.DUE)).reason is Reason.REFRESH_PUT_OFF
+    assert upkeep.refresh(Order(other, SEEN, Cause.DUE)) == Answer("refreshed")
+    upkeep.watch.not_tried("nobody-met-it")
+
+
+def test_a_trial_of_its_own_that_fails_waits_for_another_minute(upkeep: UpkeepWorld) -> None:
+    first, second, third = merchants(upkeep, 3)
+    upkeep.keeper.tokens = TRANSIENT
+    upkeep.watch.failed("acme", MISCONFIGURED)
+    upkeep.clock.advance(TRIAL_SECONDS)
+    assert upkeep.refresh(first).word == "failed"
+    upkeep.clock.advance(TRIAL_SECONDS - 1)
+    assert paused(upkeep.refresh(second))
+    upkeep.clock.advance(1)
+    assert upkeep.refresh(third).word == "failed"
+    assert upkeep.circuits.circuits["acme"] == Circuit("acme", "provider_misconfigured", NOW)
+
+
+def test_not_before_the_time_that_the_provider_asked_for(upkeep: UpkeepWorld) -> None:
+    upkeep.circuits.open("acme", Reason.PROVIDER_UNAVAILABLE, NOW, NOW + 600)
+    upkeep.watch.failed("acme", TRANSIENT)
+    for seconds in (0, 60, 539):
+        upkeep.clock.advance(seconds)
+        assert held(upkeep)
+    upkeep.clock.advance(1)
+    assert upkeep.watch.admit(DUE) == DUE._replace(trial=True)
+
+
+def test_each_process_and_each_provider_has_a_trial_of_its_own(upkeep: UpkeepWorld) -> None:
+    other = DUE._replace(key=KEY._replace(provider=NEVER.id))
+    processes = [upkeep.watch, another_process(upkeep)]
+    for watch in processes:
+        watch.failed("acme", MISCONFIGURED)
+        watch.failed(NEVER.id, MISCONFIGURED)
+    upkeep.clock.advance(TRIAL_SECONDS)
+    for watch in processes:
+        assert [watch.admit(order) for order in (DUE, other)] == [
+            order._replace(trial=True) for order in (DUE, other)
+        ]
+        assert {type(watch.admit(order)) for order in (DUE, other)} == {Circuit}
+
+
+def test_trials_that_fail_are_not_counted(upkeep: UpkeepWorld) -> None:
+    """They tell of a circuit that others opened; whether it is still open, who sent them knows."""
+    for _ in range(2 * FAILURES):
+        upkeep.watch.failed("acme", TRANSIENT, trial=True)
+    for _ in range(FAILURES - 1):
+        upkeep.watch.failed("acme", TRANSIENT)
+    assert upkeep.circuits.circuits == {}
+    upkeep.watch.failed("acme", TRANSIENT)
+    assert list(upkeep.circuits.circuits) == ["acme"]
 
 
 # Who looks, and when.
@@ -162,30 +281,30 @@ def test_where_all_is_well_nobody_looks(upkeep: UpkeepWorld) -> None:
 
 
 def test_who_met_no_failure_does_not_know_what_others_met(upkeep: UpkeepWorld) -> None:
-    """So each process may spend five calls on a provider that is down."""
+    """So each process may spend a call on a provider that is down, and then its trial."""
     upkeep.circuits.open("acme", Reason.PROVIDER_UNAVAILABLE, NOW)
     upkeep.keeper.tokens = TRANSIENT
     orders = merchants(upkeep, 4)
     words = [upkeep.refresh(each).word for each in orders]
-    assert words == ["failed", "waiting", "waiting", "waiting"]
-    assert len(upkeep.keeper.refreshes) == 1
+    assert words == ["failed", "failed", "waiting", "waiting"]
+    assert len(upkeep.keeper.refreshes) == 2
 
 
 def test_it_looks_once_in_ten_seconds_and_only_after_a_failure(upkeep: UpkeepWorld) -> None:
     upkeep.circuits.open("acme", Reason.PROVIDER_UNAVAILABLE, NOW)
-    assert upkeep.watch.paused(DUE) is None
+    assert upkeep.watch.admit(DUE) is DUE
     assert looks(upkeep) == 0
     upkeep.watch.failed("acme", TRANSIENT)
     for seconds, times in ((0, 1), (0, 1), (LOOK_SECONDS - 1, 1), (1, 2), (0, 2), (600, 3)):
         upkeep.clock.advance(seconds)
-        assert upkeep.watch.paused(DUE) is not None
+        assert upkeep.watch.admit(DUE) != DUE
         assert looks(upkeep) == times
 
 
 def test_who_opened_it_need_not_look_at_once(upkeep: UpkeepWorld) -> None:
     upkeep.watch.failed("acme", MISCONFIGURED)
     upkeep.clock.advance(LOOK_SECONDS - 1)
-    assert upkeep.watch.paused(DUE) is not None
+    assert held(upkeep)
     assert looks(upkeep) == 0
 
 
@@ -236,9 +355,9 @@ def test_that_somebody_closed_it_is_seen_within_ten_seconds_and_the_row_begins_a
         upkeep.watch.failed("acme", TRANSIENT)
     another_process(upkeep).answered("acme", closes=True)
     upkeep.clock.advance(LOOK_SECONDS - 1)
-    assert upkeep.watch.paused(DUE) is not None
+    assert held(upkeep)
     upkeep.clock.advance(1)
-    assert upkeep.watch.paused(DUE) is None
+    assert upkeep.watch.admit(DUE) is DUE
     for _ in range(FAILURES - 1):
         upkeep.watch.failed("acme", TRANSIENT)
     assert not upkeep.circuits.circuits["acme"].is_open
@@ -249,7 +368,7 @@ def test_that_somebody_closed_it_is_seen_within_ten_seconds_and_the_row_begins_a
 def test_a_look_that_finds_nothing_keeps_the_row(upkeep: UpkeepWorld) -> None:
     for _ in range(FAILURES - 1):
         upkeep.watch.failed("acme", TRANSIENT)
-        assert upkeep.watch.paused(DUE) is None
+        assert upkeep.watch.admit(DUE) is DUE
     upkeep.watch.failed("acme", TRANSIENT)
     assert "acme" in upkeep.circuits.circuits
 
@@ -261,10 +380,20 @@ def test_a_circuit_that_could_not_be_opened_is_opened_by_the_next_failure(upkeep
     upkeep.circuits.broken["open"] = DOWN
     for _ in range(FAILURES):
         upkeep.watch.failed("acme", TRANSIENT)
-    assert upkeep.watch.paused(DUE) is None
+    assert upkeep.watch.admit(DUE) is DUE
     upkeep.circuits.broken.clear()
     upkeep.watch.failed("acme", TRANSIENT)
-    assert upkeep.watch.paused(DUE) is not None
+    assert held(upkeep)
+
+
+def test_a_pause_that_could_not_be_noted_is_noted_by_the_next_trial(upkeep: UpkeepWorld) -> None:
+    upkeep.watch.failed("acme", MISCONFIGURED)
+    upkeep.circuits.broken["put_off"] = DOWN
+    upkeep.watch.failed("acme", asks_for(30), trial=True)
+    assert upkeep.circuits.circuits["acme"].not_before == 0
+    upkeep.circuits.broken.clear()
+    upkeep.watch.failed("acme", asks_for(30), trial=True)
+    assert upkeep.circuits.circuits["acme"].not_before == NOW + 30
 
 
 def test_a_look_that_fails_changes_nothing_and_is_made_again_later(upkeep: UpkeepWorld) -> None:
@@ -272,11 +401,11 @@ def test_a_look_that_fails_changes_nothing_and_is_made_again_later(upkeep: Upkee
     upkeep.circuits.close("acme", NOW)
     upkeep.circuits.broken["known"] = DOWN
     upkeep.clock.advance(LOOK_SECONDS)
-    assert upkeep.watch.paused(DUE) is not None
+    assert held(upkeep)
     upkeep.circuits.broken.clear()
-    assert upkeep.watch.paused(DUE) is not None
+    assert held(upkeep)
     upkeep.clock.advance(LOOK_SECONDS)
-    assert upkeep.watch.paused(DUE) is None
+    assert upkeep.watch.admit(DUE) is DUE
 
 
 def test_a_circuit_that_could_not_be_closed_is_closed_by_the_next_trial(upkeep: UpkeepWorld) -> None:
@@ -299,7 +428,7 @@ def test_a_provider_that_recovers_in_the_middle_of_a_call_is_forgotten(upkeep: U
 
     upkeep.keeper.tokens = answer
     assert upkeep.refresh() == Answer("refreshed")
-    assert upkeep.watch.paused(DUE) is None
+    assert upkeep.watch.admit(DUE) is DUE
     assert looks(upkeep) == 0
 
 
@@ -310,9 +439,17 @@ def test_of_many_threads_one_looks(upkeep: UpkeepWorld) -> None:
     upkeep.watch.failed("acme", MISCONFIGURED)
     upkeep.clock.advance(LOOK_SECONDS)
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda _: upkeep.watch.paused(DUE), range(160)))
+        found = list(pool.map(lambda _: upkeep.watch.admit(DUE), range(160)))
     assert looks(upkeep) == 1
-    assert None not in found
+    assert {type(each) for each in found} == {Circuit}
+
+
+def test_of_many_threads_one_is_sent_to_find_out(upkeep: UpkeepWorld) -> None:
+    upkeep.watch.failed("acme", MISCONFIGURED)
+    upkeep.clock.advance(TRIAL_SECONDS)
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: upkeep.watch.admit(DUE), range(160)))
+    assert [each for each in found if isinstance(each, Order)] == [DUE._replace(trial=True)]
 
 
 def test_what_many_threads_meet_is_counted_together(upkeep: UpkeepWorld) -> None:
@@ -321,4 +458,4 @@ def test_what_many_threads_meet_is_counted_together(upkeep: UpkeepWorld) -> None
         assert upkeep.circuits.circuits == {}
         list(pool.map(lambda _: upkeep.watch.failed("acme", TRANSIENT), range(16)))
     assert upkeep.circuits.circuits == {"acme": Circuit("acme", "provider_unavailable", NOW)}
-    assert upkeep.watch.paused(DUE) is not None
+    assert held(upkeep)

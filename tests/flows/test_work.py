@@ -50,7 +50,7 @@ def test_a_connection_that_is_not_there_is_neither_probed_nor_reported(upkeep: U
 
 
 def test_every_kind_of_work_names_the_connections_that_it_concerned(upkeep: UpkeepWorld) -> None:
-    upkeep.stands(PROBED, refresh=None)
+    upkeep.stands(PROBED, refresh=None, expires_at=None)
     upkeep.clock.advance(60)
     assert upkeep.work(Hint("probed", "shop-9")) == [(PROBED, Answer("probed"))]
     assert upkeep.work(Confirm(PROBED, SEEN, NOW, uninstall=True)) == [(PROBED, Answer("probed"))]

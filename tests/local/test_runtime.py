@@ -97,6 +97,7 @@ def test_a_process_that_was_killed_while_idle_costs_no_event(make_pool: PoolMake
     pool = make_pool()
     pid = _about(pool.invoke({}).json())["pid"]
     os.kill(pid, signal.SIGKILL)
+    until(lambda: not alive(pid))
     answer = pool.invoke({})
     assert (answer.error, answer.cold) == (None, True)
     assert _about(answer.json())["pid"] != pid

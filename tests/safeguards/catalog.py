@@ -107,8 +107,8 @@ SAFEGUARDS = (
     _flow(
         "circuit-keeps-away",
         "watch",
-        "        return met.circuit\n",
-        "        return None\n",
+        "                return met.circuit\n            met.tried_at = now\n",
+        "                return order\n            met.tried_at = now\n",
         "tests/flows/test_watch.py",
     ),
     _flow(

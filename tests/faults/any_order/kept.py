@@ -11,7 +11,12 @@ from tests.faults.any_order.process import DEAF, LOST
 
 Step = tuple[str, dict[str, Any]]
 
-SEEDS: tuple[tuple[int, str], ...] = ()
+SEEDS: tuple[tuple[int, str], ...] = (
+    (15, "given up as a lost rotation, and no alarm rang"),
+    (37, "an error told to one who overslept its lease: the ledger asked for too much"),
+    (46, "an older answer came, and took the note of a newer attempt with it"),
+    (49, "what came too late by the recovery queue was thrown away without a word"),
+)
 """(seed, why)."""
 
 
@@ -70,6 +75,7 @@ def delivered(which: int = 0, **changes: Any) -> Step:
 ROTATING = (Key("m-1", "rotating", "shop-1"),)
 STRICT = (Key("m-1", "strict", "shop-1"),)
 GRACEFUL = (Key("m-1", "graceful", "shop-1"),)
+SOMETIMES = (Key("m-2", "sometimes", "shop-1"),)
 NEVER = (Key("m-1", "never", "shop-2"),)
 PROBED = (Key("m-2", "probed", "shop-2"),)
 SHARED = (Key("m-1", "rotating", "shop-1"), Key("m-2", "rotating", "shop-1"))
@@ -100,6 +106,47 @@ STORIES = (
             refresh(plan={"lose": LOST, "put_off": DEAF}),
         ),
         ("needs_reconnect g1-0 LostRotation",),
+    ),
+    Story(
+        "an older answer comes while a newer one is missing",
+        "it took the note of the newer attempt with it: the token was used at once, and the loss had no name",
+        SOMETIMES,
+        (
+            refresh(plan={"store": DEAF}),
+            passes(151),
+            refresh(),
+            passes(31),
+            refresh(plan={"provider": "answer lost"}),
+            comes(),
+            refresh(),
+            passes(151),
+            refresh(),
+            passes(31),
+            refresh(),
+        ),
+        ("needs_reconnect g1-0 LostRotation RefreshInDoubt",),
+    ),
+    Story(
+        "comes by the recovery queue, and is not needed any more",
+        "the provider's newest pair was thrown away without a word",
+        GRACEFUL,
+        (
+            refresh(plan={"store": DEAF}, until="before call"),
+            passes(151),
+            refresh(),
+            passes(31),
+            refresh(),
+            wakes(),
+            comes(),
+        ),
+        ("active g1-1 TokenDiscarded",),
+    ),
+    Story(
+        "two callbacks at once, and the faster one comes again by the recovery queue",
+        "its tokens came back over those of the slower one, whose consent was the later",
+        STRICT,
+        (connect(until="after burn"), connect(plan={"connect": LOST}), wakes(), comes()),
+        ("active g3-0",),
     ),
     Story(
         "dies with the only valid pair",

@@ -10,6 +10,7 @@ It judges at the very moment of each write and each call, and once more after ea
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mooring.adapters.transitions import EARLY_SECONDS
 from mooring.core.connection import NewConnection, Status
 from mooring.core.link import Link
 from mooring.core.tokens import SealedField
@@ -107,12 +108,12 @@ class Ledger:
         used = next(pair.number for pair in grant.pairs if pair.refresh == token)
         for each in self.issued:
             newer = each.pair.grant == grant.name and each.pair.number > used and each.pair.refresh
-            if newer and not each.stored and not each.silent and each.process is not process:
+            if newer and not each.stored and not each.silent:
                 # One that overslept had its lease before the other.
                 apart = abs(leased_at - each.leased_at)
                 promise = f"I1: {process.name} uses {token} again {apart} s after {each.process.name}"
                 late = leased_at < each.leased_at and apart >= LEASE_SECONDS
-                self.require(late or apart >= DOUBT_SECONDS, promise)
+                self.require(late or apart >= DOUBT_SECONDS - 2 * EARLY_SECONDS, promise)
 
     def reused(self, process: Process, grant: Grant, token: str) -> None:
         """A used token ended a grant: only a doubt, or a process that slept past its lease, may do that."""
@@ -129,7 +130,9 @@ class Ledger:
     def issue(self, process: Process, pair: Pair, key: Key, *, silent: bool = False) -> Issued:
         """A provider issued a token set."""
         leased_at = self._leases.get((process.name, key), (0.0, 0))[0]
-        self.issued.append(Issued(pair, process, leased_at, silent))
+        # Whoever overslept its lease and then hears of an error can leave no doubt behind.
+        settled = silent and process.clock() - leased_at >= LEASE_SECONDS
+        self.issued.append(Issued(pair, process, leased_at, silent, settled=settled))
         return self.issued[-1]
 
     # rows
@@ -189,10 +192,14 @@ class Ledger:
         if name is None or row.status in (Status.ACTIVE, Status.DISCONNECTED):
             return
         grant, now = self.providers.grants[name], self._clock()
-        if row.status is Status.UNINSTALLED or row.last_error == "grant_refused":
+        refused = row.refresh is not None and not grant.takes(self._opened(row.refresh), now)
+        if row.status is Status.UNINSTALLED:
             genuine = bool(grant.dead)
+        elif row.last_error == "grant_refused":
+            # Or somebody who overslept got the newest pair, and it was thrown away aloud.
+            genuine = bool(grant.dead) or (refused and (key, "TokenDiscarded") in self.told)
         elif row.last_error == "lost_rotation":
-            genuine = row.refresh is not None and not grant.takes(self._opened(row.refresh), now)
+            genuine = refused
         elif row.last_error == "token_refused":
             genuine = row.access is not None and not grant.welcomes(self._opened(row.access), now)
         else:

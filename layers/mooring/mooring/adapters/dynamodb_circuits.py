@@ -62,6 +62,11 @@ class DynamoCircuits:
                 if not_before:
                     write(self._client, flow_transitions.circuit_waits(self._table, provider, not_before))
 
+    def put_off(self, provider: str, not_before: int) -> None:
+        """Let an open circuit have no trials before `not_before` (epoch seconds)."""
+        with failing_as(Reason.STORAGE_UNAVAILABLE):
+            write(self._client, flow_transitions.circuit_waits(self._table, provider, not_before))
+
     def close(self, provider: str, now: int) -> None:
         """Close a circuit (`now` in epoch seconds); one that is not open stays as it is."""
         with failing_as(Reason.STORAGE_UNAVAILABLE):

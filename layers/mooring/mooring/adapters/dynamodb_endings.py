@@ -62,9 +62,9 @@ class DynamoEndings:
         found = self._write(ending_transitions.reported(self._connections, key, seen, now))
         return number(found.row, "unauthorized_count") if found.done else None
 
-    def expire(self, key: Key, seen: Seen | None, now: int) -> Expiry:
+    def expire(self, key: Key, seen: Seen | None, now: int, *, ends: bool) -> Expiry:
         """See to a token that nothing can refresh: over, near its end, or neither."""
-        if self._write(ending_transitions.expired(self._connections, key, seen, now)).done:
+        if ends and self._write(ending_transitions.expired(self._connections, key, seen, now)).done:
             return Expiry.OVER
         near = self._write(ending_transitions.expiring(self._connections, key, seen, now)).done
         return Expiry.NEAR if near else Expiry.LIVES

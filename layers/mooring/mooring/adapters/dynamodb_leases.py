@@ -75,7 +75,9 @@ class DynamoLeases:
 
     def recover(self, refreshed: Refreshed, now: int) -> Storing:
         """Write tokens that came by the recovery queue."""
-        found = self._write(transitions.recovered(self._table, refreshed, now))
+        found = self._write(transitions.recovered(self._table, refreshed, now, alone=True))
+        if not found.done and len(_attempts(found.row)) > 1:
+            found = self._write(transitions.recovered(self._table, refreshed, now, alone=False))
         if found.done or _written(found.row, refreshed):
             return Storing.STORED
         if not _as_seen(found.row, refreshed):

@@ -19,7 +19,7 @@ from mooring.adapters.row_conditions import (
 from mooring.core.connection import Status
 from mooring.core.errors import Reason
 from mooring.core.schedule import due_shard
-from mooring.core.upkeep import EXPIRING_SECONDS, REPORT_SECONDS, REPORTS_SECONDS, Key, Seen
+from mooring.core.upkeep import EXPIRING_SECONDS, LATE_SECONDS, REPORT_SECONDS, REPORTS_SECONDS, Key, Seen
 
 _TOKENS = ("access", "access_key", "refresh", "refresh_key", *PREVIOUS)
 _TOLD_OF_TOKENS = ("expires_at", "refresh_expires_at", "issued_at", "expiring_at")
@@ -53,7 +53,8 @@ def expired(table: str, key: Key, seen: Seen | None, now: int) -> Update:
     """Its token has run out, and nothing can refresh it: the merchant has to come back."""
     update = give_up(connection_row(table, key), Reason.TOKEN_EXPIRED.value, now).remove(*ATTEMPTS).silent()
     active = {"active": Status.ACTIVE.value}
-    update.when("#expires_at <= :updated_at", ("expires_at",), {})
+    update.when("#expires_at <= :late", ("expires_at",), {"late": now - LATE_SECONDS})
+    update.when("attribute_not_exists(#refresh)", ("refresh",), {})
     update.when(or_again("#status = :active", "last_error"), (), active)
     return update if seen is None else while_seen(update, seen)
 
@@ -64,6 +65,7 @@ def expiring(table: str, key: Key, seen: Seen | None, now: int) -> Update:
     update.copy("expires_at", to="expiring_at").copy("expires_at", to="due_at")
     update.set("due_shard", due_shard(key.provider, key.merchant_id, key.account_id))
     update.when("#expires_at <= :near", (), {"near": now + EXPIRING_SECONDS})
+    update.when("attribute_not_exists(#refresh)", ("refresh",), {})
     return update.when("attribute_not_exists(#expiring_at) OR #updated_at = :updated_at", (), {})
 
 

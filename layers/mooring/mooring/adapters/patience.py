@@ -12,6 +12,8 @@ from mooring.core.errors import Failure, Reason
 
 STORE_SECONDS = 3.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_SERVERS_FAULT = 500
+"""From this HTTP status on the other side is at fault, whatever code it gives: that may pass."""
 _PASSING = frozenset(
     (
         "InternalServerError",
@@ -99,6 +101,10 @@ def refused_part(response: Any, part: int) -> bool:
 
 def _passing_error(error: ClientError | BotoCoreError) -> str:
     code = error_code(error)
-    if isinstance(error, ClientError) and code not in _PASSING:
+    if isinstance(error, ClientError) and code not in _PASSING and _status(error) < _SERVERS_FAULT:
         raise Failure(Reason.STORAGE_UNAVAILABLE, code) from None
     return code
+
+
+def _status(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

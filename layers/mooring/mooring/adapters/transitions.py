@@ -168,12 +168,16 @@ def refreshed(table: str, refreshed: Refreshed, now: int) -> Update:
     return _while_leased(update, refreshed.attempt_id)
 
 
-def recovered(table: str, refreshed: Refreshed, now: int) -> Update:
+def recovered(table: str, refreshed: Refreshed, now: int, *, alone: bool) -> Update:
     """New tokens that came late: while their attempt is noted, and nobody else is at it.
 
-    A connection that was given up for this doubt alone is active again.
+    A connection that was given up for this doubt alone is active again. `alone`: no other answer is
+    missing; else the notes stay, because the newer one may have made these tokens worthless.
     """
-    update = while_seen(_fresh(table, refreshed, now), refreshed.seen).set("status", Status.ACTIVE.value)
+    notes = () if alone else ATTEMPTS
+    update = while_seen(_fresh(table, refreshed, now, keep=notes), refreshed.seen)
+    update.set("status", Status.ACTIVE.value)
+    update.when(f"attribute_{'not_' if alone else ''}exists(#attempts[1])", (), {})
     given_up = {"given_up": Status.NEEDS_RECONNECT.value, "doubt": Reason.LOST_ROTATION.value}
     return (
         update.when(
@@ -209,9 +213,11 @@ def put_off(table: str, leased: Leased, setback: Setback, now: int) -> Update:
 
 
 def lost(table: str, leased: Leased, reason: Reason, now: int) -> Update:
-    """The grant is lost. In doubt the notes stay, because the answer may yet come by the recovery queue."""
+    """The grant is lost. In doubt the earlier notes stay: their answer may yet come by the recovery queue."""
     update = give_up(connection_row(table, leased.key), reason.value, now)
-    if not leased.in_doubt:
+    if leased.in_doubt:
+        update.set("attempts", leased.attempts[:-1])
+    else:
         update.remove(*ATTEMPTS)
     update.when(
         or_again("#status = :active AND #lease_owner = :attempt", "last_error"),
@@ -221,7 +227,7 @@ def lost(table: str, leased: Leased, reason: Reason, now: int) -> Update:
     return while_seen(update, leased.seen)
 
 
-def _fresh(table: str, refreshed: Refreshed, now: int) -> Update:
+def _fresh(table: str, refreshed: Refreshed, now: int, keep: tuple[str, ...] = ()) -> Update:
     fresh, key = refreshed.fresh, refreshed.key
     update = connection_row(table, key)
     if fresh.refresh is not None and fresh.previous_until is not None:
@@ -238,7 +244,8 @@ def _fresh(table: str, refreshed: Refreshed, now: int) -> Update:
     update.set("expiring_at", fresh.expiring_at)
     update.set("details", dict(fresh.details)).set("issued_at", fresh.issued_at).set("updated_at", now)
     update.count("version").set("written_by", refreshed.attempt_id).set("unauthorized_count", 0)
-    return fall_due(update, key, fresh.due_at).remove(*UNDER_WAY, "unauthorized_at", "last_error")
+    over = (name for name in UNDER_WAY if name not in keep)
+    return fall_due(update, key, fresh.due_at).remove(*over, "unauthorized_at", "last_error")
 
 
 def _while_leased(update: Update, attempt_id: str) -> Update:

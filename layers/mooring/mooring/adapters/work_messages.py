@@ -105,9 +105,11 @@ def _read_order(data: Fields) -> Order:
 
 
 def _read_hint(data: Fields) -> Hint:
-    # An earlier release did not write `again`, and its messages may still wait.
+    # Earlier releases did not write `again` and `merchant_id`, and their messages may still wait.
     again = "again" in data and flag(data, "again")
-    return Hint(provider(data), named(data, "account_id"), again)
+    alone = "merchant_id" in data and not missing(data, "merchant_id")
+    merchant_id = named(data, "merchant_id") if alone else None
+    return Hint(provider(data), named(data, "account_id"), again, merchant_id)
 
 
 def _read_confirm(data: Fields) -> Confirm:

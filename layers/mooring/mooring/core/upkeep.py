@@ -18,7 +18,7 @@ LEASE_SECONDS = 45
 """A lease outlives every process that can hold it, and so the whole deadline of its token call."""
 DOUBT_SECONDS = 120
 """How long a lost answer is waited for on the recovery queue before the token is tried once more."""
-READ_SECONDS = 10
+READ_SECONDS = 3
 """At most one refresh in so many seconds because somebody reads, however short its tokens live."""
 REPORT_SECONDS = 60
 """At most one report of a 401 in so many seconds counts, or refreshes."""
@@ -32,6 +32,8 @@ CONFIRM_SECONDS = 30
 """401s must span so many seconds before they are believed."""
 EXPIRING_SECONDS = 3 * 86_400
 """So long before its end a grant counts as expiring: the merchant has to come back by then."""
+LATE_SECONDS = 600
+"""So long after its stated end a token counts as run out: clocks differ, and providers are generous."""
 RAMP_SECONDS = 3_600
 """For how long it is remembered that a provider's circuit was closed, while its share grows again."""
 
@@ -74,11 +76,13 @@ class Hint(NamedTuple):
     """An uninstall notice without proof: ask the provider before believing it.
 
     `again`: a second look at what the first could not tell, or that had to wait; there is no third.
+    `merchant_id`: whose connection alone is meant, where several merchants hold the account.
     """
 
     provider: str
     account_id: str
     again: bool = False
+    merchant_id: str | None = None
 
 
 class Confirm(NamedTuple):

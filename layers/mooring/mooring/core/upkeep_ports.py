@@ -100,11 +100,12 @@ class Endings(Protocol):
         """
         ...
 
-    def expire(self, key: Key, seen: Seen | None, now: int) -> Expiry:
+    def expire(self, key: Key, seen: Seen | None, now: int, *, ends: bool) -> Expiry:
         """See to a token that nothing can refresh.
 
-        OVER: its end has passed, and it is marked `needs_reconnect`. NEAR: it ends within
-        `EXPIRING_SECONDS`, which is noted, once, and it falls due at its end. LIVES: neither, or not as seen.
+        OVER: its end passed `LATE_SECONDS` ago, and it is marked `needs_reconnect`; only if `ends`. NEAR:
+        it ends within `EXPIRING_SECONDS`, which is noted, once, and it falls due at its end. LIVES:
+        neither, or not as seen, or it has a refresh token.
         """
         ...
 
@@ -169,6 +170,10 @@ class Circuits(Protocol):
 
     def open(self, provider: str, reason: Reason, now: int, not_before: int = 0) -> None:
         """Open a circuit, or leave it open: `opened_at` is that of the first, `not_before` the latest."""
+        ...
+
+    def put_off(self, provider: str, not_before: int) -> None:
+        """Let an open circuit have no trials before `not_before`; one that is not open stays as it is."""
         ...
 
     def close(self, provider: str, now: int) -> None:

@@ -232,7 +232,7 @@ def _store(
                 provider=attempt.provider.id,
                 account=account,
                 tokens=seal_tokens(tokens, account.account_id, asked, keys),
-                connected_at=attempt.now,
+                connected_at=int(ports.clock()),  # of two exchanges the one that ends later stays
                 burned_at=burn.burned_at,
                 due_at=first_due(tokens, attempt.provider, attempt.now, ports.jitter()),
                 confirmation_hash=confirmation_hash(code) if code else None,

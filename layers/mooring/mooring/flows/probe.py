@@ -17,6 +17,7 @@ from mooring.core.tokens import SealedField
 from mooring.core.upkeep import (
     CONFIRM_SECONDS,
     EXPIRING_SECONDS,
+    LATE_SECONDS,
     PROBE_SECONDS,
     REPORTS,
     Answer,
@@ -34,8 +35,6 @@ from mooring.core.upkeep_ports import Endings, TokenKeeper, WorkQueue
 NEVER_SECONDS = 30 * 86_400
 SECOND_LOOK_SECONDS = 60
 SECOND_PAUSE_SECONDS = 30
-REFRESH_SECONDS, _PROBE_CALL_SECONDS = 29, 8
-"""So much time a connection's round of probes needs, by a refresh or by a probe."""
 
 
 class ProbePorts(NamedTuple):
@@ -68,10 +67,8 @@ def probe(key: Key, seen: Seen | None, ports: ProbePorts) -> Answer:
     row = ports.endings.probing(key, seen, now, pause=PROBE_SECONDS, due_at=_next(now, provider, ports))
     if row is None or row.access is None:
         return Answer("skipped")
-    ends_at = row.connection.expires_at
-    if ends_at is not None and ends_at < now + NEVER_SECONDS:
-        early = ends_at - EXPIRING_SECONDS
-        ports.endings.remind(key, early if early > now else max(now, ends_at))
+    if (look := _before_end(row.connection.expires_at, now)) is not None:
+        ports.endings.remind(key, look)
     try:
         return _first(key, _seen(row), row.access, now, ports, uninstall=False)
     except Failure:
@@ -134,24 +131,21 @@ def report(order: Order, ports: ProbePorts) -> Answer:
     return Answer("probed" if verdict is Probe.LIVE else "reported")
 
 
-def hinted(
-    hint: Hint, ports: ProbePorts, refresh: Callable[[Order], Answer], left: Callable[[], float]
-) -> list[tuple[Key, Answer]]:
+def hinted(hint: Hint, ports: ProbePorts, refresh: Callable[[Order], Answer]) -> list[tuple[Key, Answer]]:
     """An uninstall notice without proof: every connection of the account is asked, none is believed dead.
 
     At most one round in ten minutes for each of them, whichever question it asks: anybody can send hints.
-
-    Raises:
-        Failure: OUT_OF_TIME before a connection that cannot be asked any more; the hint must come again.
+    Where several merchants hold the account each gets a message of its own, because each takes its time
+    and may fail by itself.
     """
-    needed = REFRESH_SECONDS if ports.provider(hint.provider).refresh else _PROBE_CALL_SECONDS
-    done = []
-    for merchant_id in ports.endings.holders(hint.provider, hint.account_id):
-        if left() < needed:
-            raise Failure(Reason.OUT_OF_TIME)
-        key = Key(merchant_id, hint.provider, hint.account_id)
-        done.append((key, _suspected(key, hint, ports, refresh)))
-    return done
+    holders = (
+        [hint.merchant_id] if hint.merchant_id else ports.endings.holders(hint.provider, hint.account_id)
+    )
+    keys = [Key(merchant_id, hint.provider, hint.account_id) for merchant_id in holders]
+    if len(keys) > 1:
+        ports.work.put([Delayed(hint._replace(merchant_id=key.merchant_id)) for key in keys])
+        return [(key, Answer("accepted")) for key in keys]
+    return [(key, _suspected(key, hint, ports, refresh)) for key in keys]
 
 
 def searched(search: Search, ports: ProbePorts) -> list[tuple[Key, Answer]]:
@@ -181,7 +175,9 @@ def _suspected(key: Key, hint: Hint, ports: ProbePorts, refresh: Callable[[Order
         unclear = answer.reason is None
     else:
         unclear = answer.word in ("busy", "waiting")
-    if unclear and not hint.again:
+    if answer.reason is Reason.PROVIDER_PAUSED:
+        ports.work.put([Delayed(hint, PROBE_SECONDS)])  # nobody was asked
+    elif unclear and not hint.again:
         # No answer, or the notice came before the token died: one more look.
         ports.work.put([Delayed(hint._replace(again=True), SECOND_LOOK_SECONDS)])
     return answer
@@ -221,6 +217,14 @@ def _end(key: Key, seen: Seen, now: int, ports: ProbePorts, *, uninstall: bool) 
     if not ports.endings.refused(key, seen, Reason.TOKEN_REFUSED, now, uninstall=uninstall):
         return Answer("skipped")
     return Answer("uninstalled") if uninstall else Answer("failed", Reason.TOKEN_REFUSED)
+
+
+def _before_end(expires_at: int | None, now: int) -> int | None:
+    """When a token's end is to be looked at next: early enough to say so, at the end, and once it is sure."""
+    if expires_at is None or expires_at > now + NEVER_SECONDS:
+        return None
+    moments = (expires_at - EXPIRING_SECONDS, expires_at, expires_at + LATE_SECONDS)
+    return next((moment for moment in moments if moment > now), None)
 
 
 def _next(now: int, provider: Provider, ports: ProbePorts) -> int:

@@ -23,7 +23,7 @@ def recover(found: Refreshed | Recovered, ports: RecoverPorts) -> tuple[Key, Ans
     neither come again nor gone meanwhile: whatever is newer stays.
 
     Returns:
-        Its connection and the answer: `recovered`, or `skipped`.
+        Its connection and the answer: `recovered`, `skipped`, or `failed` when newer tokens stand there.
 
     Raises:
         Failure: REFRESH_BUSY while somebody leases the row, STORAGE_UNAVAILABLE: the message must come again.
@@ -37,5 +37,6 @@ def recover(found: Refreshed | Recovered, ports: RecoverPorts) -> tuple[Key, Ans
     if stored is Storing.LATER:
         raise Failure(Reason.REFRESH_BUSY, "the connection is leased: the message comes again")
     if stored is Storing.SUPERSEDED:
-        return key, Answer("skipped", Reason.TOKEN_SUPERSEDED)
+        # Or it comes a second time, long after it was stored: better told needlessly than not at all.
+        return key, Answer("failed", Reason.TOKEN_SUPERSEDED)
     return key, Answer("recovered" if stored is Storing.STORED else "skipped")

@@ -19,6 +19,7 @@ from mooring.core.upkeep import (
     DOUBT_SECONDS,
     Answer,
     Cause,
+    Circuit,
     Hindrance,
     Leased,
     Order,
@@ -110,14 +111,17 @@ def refresh(order: Order, ports: RefreshPorts, left: Callable[[], float]) -> Ans
         raise Failure(Reason.OUT_OF_TIME)
     if provider.refresh is None:
         return Answer("skipped", Reason.TOKEN_EXPIRED)
-    if circuit := ports.watch.paused(order):
-        return Answer("waiting", Reason.PROVIDER_PAUSED, circuit.not_before, circuit.reason)
+    admitted = ports.watch.admit(order)
+    if isinstance(admitted, Circuit):
+        return Answer("waiting", Reason.PROVIDER_PAUSED, admitted.not_before, admitted.reason)
     now, rotates = int(ports.clock()), provider.refresh.rotation != "never"
-    leased = ports.leases.lease(order, ports.attempt_id(), now, rotates=rotates)
+    leased = ports.leases.lease(admitted, ports.attempt_id(), now, rotates=rotates)
     if isinstance(leased, Refused):
+        if admitted is not order:
+            ports.watch.not_tried(provider.id)
         word, reason = _HINDERED[leased.why]
         return Answer(word, reason, leased.until)
-    call = Call(leased, provider, now, order, left)
+    call = Call(leased, provider, now, admitted, left)
     if leased.unheard:
         return _look(call, ports)
     return _call(call, ports)
@@ -180,7 +184,8 @@ def _ask(token: str, secret: str, call: Call, ports: RefreshPorts) -> TokenSet:
     try:
         return ask(token)
     except TokenCallFailure as failure:
-        previous = call.leased.previous if call.leased.previous_until > call.now else None
+        spent = int(ports.clock()) + TOKEN_CALL_SECONDS >= call.leased.previous_until
+        previous = None if spent else call.leased.previous
         if failure.outcome is not Outcome.GRANT_LOST or previous is None or not call.may_ask():
             raise
         try:
@@ -218,7 +223,9 @@ def _lose(call: Call, ports: RefreshPorts) -> Answer:
     try:
         lost = ports.leases.lose(call.leased, reason, int(ports.clock()))
     except Failure as failure:
-        return _put_off(failure.reason, call, ports)  # the provider will say it again
+        answer = _put_off(failure.reason, call, ports)  # the provider will say it again
+        # Unless it was written after all: a lost rotation is better told twice than never.
+        return answer._replace(reason=reason) if reason is Reason.LOST_ROTATION else answer
     return Answer("failed", reason) if lost else Answer("fresh")
 
 

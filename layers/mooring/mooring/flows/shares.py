@@ -37,6 +37,7 @@ def fair_shares(
         now: epoch seconds.
     """
     sent = Counter(row.key.provider for row in queued)
+    limit -= max(0, depth - sent.total())  # what others queued, or waits for longer than is remembered
     # What was queued may have been worked off since: how much of it tells the queue's depth.
     waiting = min(1.0, depth / max(1, sent.total()))
     held = {name: int(sent[name] * waiting) for name in pages}

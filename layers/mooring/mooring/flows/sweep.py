@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice, zip_longest
 from typing import NamedTuple
 
-from mooring.core.errors import Reason
+from mooring.core.errors import Failure, Reason
 from mooring.core.schedule import shards
 from mooring.core.upkeep import Cause, Delayed, DuePage, DueRow, Key, Order, Standing
 from mooring.core.upkeep_ports import Circuits, DueIndex, OpenFlows, WorkQueue
@@ -67,34 +67,39 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
         left: tells the seconds until Lambda ends us.
 
     Raises:
-        Failure: STORAGE_UNAVAILABLE; what is queued by then stays queued.
+        Failure: STORAGE_UNAVAILABLE when a part could not be read or queued; all the rest was.
     """
-    now = int(ports.clock())
+    now, failed = int(ports.clock()), list[Failure]()
     depth = ports.work.depth()
     circuits = ports.circuits.known(providers)
     opened = {name: circuit for name, circuit in circuits.items() if circuit.is_open}
     _forget(ports.queued, now, depth)
     with ThreadPoolExecutor(_READERS) as pool:
-        firsts = _first_pages(providers, now + FIRING_SECONDS, ports, pool)
+        firsts = _first_pages(providers, now + FIRING_SECONDS, ports, pool, failed)
     overdue = {
         provider: max((now - page.rows[0].due_at for page in pages if page.rows), default=0)
         for provider, pages in _by_provider(firsts).items()
     }
     shares = fair_shares(_by_provider(firsts), circuits, ports.queued, limit=limit, depth=depth, now=now)
     trials = [name for name, circuit in opened.items() if circuit.not_before <= now]
-    streams = _streams(firsts, shares, now + FIRING_SECONDS, ports)
-    waiting = (row for row in _trials(firsts, trials) if row not in ports.queued)
-    rows = chain(waiting, _rows(streams, shares, set(circuits)))
+    streams = _streams(firsts, shares, now + FIRING_SECONDS, ports, failed)
+    rows = chain(_trials(firsts, trials, now, ports.queued), _rows(streams, shares, set(circuits)))
     enqueued = 0
     for batch in _batches(islice(rows, max(0, limit - depth))):
         if left() < MARGIN_SECONDS:
             break
-        found = ports.due.standing([row.key for row in batch])
-        enqueued += _queue(batch, found, now, opened, ports)
+        try:
+            found = ports.due.standing([row.key for row in batch])
+            enqueued += _queue(batch, found, now, opened, ports)
+        except Failure as failure:
+            failed.append(failure)
+            continue
         for key, standing in found.items():
             # A failed refresh moves `due_at`; how belated it is shows since when it has been failing.
             since = now if standing.failing_since is None else standing.failing_since
             overdue[key.provider] = max(overdue[key.provider], now - since)
+    if failed:
+        raise Failure(failed[0].reason, f"{failed[0].detail}: {len(failed)} parts failed, {enqueued} queued")
     # Last: counting must not keep anything from being refreshed.
     stranded = ports.flows.stranded(now - STRANDED_SECONDS[1], now - STRANDED_SECONDS[0])
     refusing = tuple(name for name, circuit in opened.items() if circuit.reason == _REFUSED)
@@ -112,10 +117,25 @@ def _forget(queued: dict[DueRow, int], now: int, depth: int) -> None:
 
 
 def _first_pages(
-    providers: Sequence[str], until: int, ports: SweepPorts, pool: ThreadPoolExecutor
+    providers: Sequence[str], until: int, ports: SweepPorts, pool: ThreadPoolExecutor, failed: list[Failure]
 ) -> dict[str, DuePage]:
     names = [shard for provider in providers for shard in shards(provider)]
-    return dict(zip(names, pool.map(lambda shard: ports.due.due(shard, until, PAGE), names), strict=True))
+    return dict(zip(names, pool.map(lambda shard: _page(shard, until, ports, failed), names), strict=True))
+
+
+def _page(
+    shard: str,
+    until: int,
+    ports: SweepPorts,
+    failed: list[Failure],
+    start: Mapping[str, object] | None = None,
+) -> DuePage:
+    """A page of a shard; one that cannot be read counts as empty, so that the other shards are served."""
+    try:
+        return ports.due.due(shard, until, PAGE, start)
+    except Failure as failure:
+        failed.append(failure)
+        return DuePage((), None)
 
 
 def _by_provider(pages: Mapping[str, DuePage]) -> dict[str, list[DuePage]]:
@@ -126,12 +146,16 @@ def _by_provider(pages: Mapping[str, DuePage]) -> dict[str, list[DuePage]]:
 
 
 def _streams(
-    firsts: Mapping[str, DuePage], names: Iterable[str], until: int, ports: SweepPorts
+    firsts: Mapping[str, DuePage],
+    names: Iterable[str],
+    until: int,
+    ports: SweepPorts,
+    failed: list[Failure],
 ) -> dict[str, Iterator[DueRow]]:
     """Of each provider the due rows that are not under way, the oldest first."""
 
     def stream(name: str) -> Iterator[DueRow]:
-        several = [_stream(shard, firsts[shard], until, ports) for shard in shards(name)]
+        several = [_stream(shard, firsts[shard], until, ports, failed) for shard in shards(name)]
         oldest = heapq.merge(*several, key=lambda row: row.due_at)
         return (row for row in oldest if row not in ports.queued)
 
@@ -159,19 +183,26 @@ def _in_turn(turns: Sequence[Iterator[DueRow]]) -> Iterator[DueRow]:
         yield from (row for row in several if row is not None)
 
 
-def _stream(shard: str, page: DuePage, until: int, ports: SweepPorts) -> Iterator[DueRow]:
+def _stream(
+    shard: str, page: DuePage, until: int, ports: SweepPorts, failed: list[Failure]
+) -> Iterator[DueRow]:
     while True:
         yield from page.rows
         if page.next is None:
             return
-        page = ports.due.due(shard, until, PAGE, page.next)
+        page = _page(shard, until, ports, failed, page.next)
 
 
-def _trials(firsts: Mapping[str, DuePage], providers: Sequence[str]) -> Iterator[DueRow]:
-    """From different shards, so that one odd connection does not keep a circuit open."""
+def _trials(
+    firsts: Mapping[str, DuePage], providers: Sequence[str], now: int, queued: Collection[DueRow]
+) -> Iterator[DueRow]:
+    """From different shards, and each minute from others, so that no odd connection keeps a circuit open."""
     for provider in providers:
         pages = _by_provider(firsts).get(provider, [])
-        yield from sorted((page.rows[0] for page in pages if page.rows), key=lambda row: -row.due_at)[:TRIALS]
+        heads = (next((row for row in page.rows if row not in queued), None) for page in pages)
+        found = [row for row in heads if row is not None]
+        turn = now // FIRING_SECONDS * TRIALS % max(1, len(found))
+        yield from (found[turn:] + found[:turn])[:TRIALS]
 
 
 def _batches(rows: Iterator[DueRow]) -> Iterator[list[DueRow]]:

@@ -15,6 +15,7 @@ from mooring.core.upkeep import Cause, Circuit, Order
 from mooring.core.upkeep_ports import Circuits
 
 FAILURES = 5
+TRIAL_SECONDS = 60
 LOOK_SECONDS = 10
 """For so long a process trusts what it saw of a circuit."""
 
@@ -26,6 +27,7 @@ class _Met:
     failures: int = 0
     circuit: Circuit | None = None
     looked_at: float = 0
+    tried_at: float = 0
 
 
 class Watch:
@@ -42,18 +44,19 @@ class Watch:
         self._lock = Lock()
         self._met: dict[str, _Met] = {}
 
-    def paused(self, order: Order) -> Circuit | None:
-        """The open circuit that keeps an order from being tried now, if this process knows of one.
+    def admit(self, order: Order) -> Order | Circuit:
+        """The order, or the open circuit that keeps it from being tried now, if this process knows of one.
 
-        A trial, and who asks by hand, are not kept.
+        A trial, and who asks by hand, are not kept. Once a minute another order goes as a trial, because
+        where readers refresh there may be nothing due that the sweep could send.
         """
         provider = order.key.provider
         if order.trial or order.cause is Cause.ASKED:
-            return None
+            return order
         with self._lock:
             met = self._met.get(provider)
             if met is None:
-                return None
+                return order
             now = self._clock()
             look = now - met.looked_at >= LOOK_SECONDS
             if look:
@@ -61,7 +64,19 @@ class Watch:
         if look:
             with suppress(Failure):  # as it was seen last
                 self._see(met, self._circuits.known([provider]).get(provider))
-        return met.circuit
+        with self._lock:
+            if met.circuit is None:
+                return order
+            if met.circuit.not_before > now or now - met.tried_at < TRIAL_SECONDS:
+                return met.circuit
+            met.tried_at = now
+        return order._replace(trial=True)
+
+    def not_tried(self, provider: str) -> None:
+        """An order that was let through as a trial came to no call: the next one may be the trial."""
+        with self._lock:
+            if met := self._met.get(provider):
+                met.tried_at = 0
 
     def failed(self, provider: str, failure: TokenCallFailure, *, trial: bool = False) -> None:
         """A token call failed in a way that speaks of the provider; its circuit opens when that is enough.
@@ -71,15 +86,18 @@ class Watch:
         now = int(self._clock())
         with self._lock:
             met = self._met.setdefault(provider, _Met())
-            met.failures += 1
+            met.failures += not trial
             enough = failure.outcome is Outcome.MISCONFIGURED or met.failures >= FAILURES
             known = trial or met.circuit is not None
-        if failure.retry_after is None if known else not enough:
-            return
         not_before = now + failure.retry_after if failure.retry_after else 0
         with suppress(Failure):  # each connection's own pause holds meanwhile
-            self._circuits.open(provider, failure.reason, now, not_before)
-            met.circuit, met.looked_at = Circuit(provider, failure.reason.value, now, not_before), now
+            if known and not_before:
+                # Somebody may have closed it meanwhile: it is not opened again for this.
+                self._circuits.put_off(provider, not_before)
+            elif enough and not known:
+                self._circuits.open(provider, failure.reason, now, not_before)
+                met.circuit = Circuit(provider, failure.reason.value, now, not_before)
+                met.looked_at = met.tried_at = now
 
     def _see(self, met: _Met, found: Circuit | None) -> None:
         open_now = found if found is not None and found.is_open else None
