@@ -59,7 +59,7 @@ def refreshes() -> list[Update]:
         for changes in ({}, {"previous_until": NOW}, {"scopes": ("a",)}, {"refresh": None, **never}, soon):
             new = fresh(lease, NOW, **changes)
             found += [transitions.refreshed("t", new, NOW)]
-            found += [transitions.recovered("t", new, NOW, alone=alone) for alone in BOTH]
+            found += [transitions.recovered("t", new, NOW, last) for last in (0, 1, None)]
     return found
 
 

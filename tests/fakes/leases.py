@@ -91,7 +91,8 @@ class FakeLeases(Fallible):
                 return self._superseded(refreshed)
             if (rest.lease_until or 0) > now and rest.lease_owner != refreshed.attempt_id:
                 return Storing.LATER
-            notes = (rest.attempts, rest.attempt_at) if len(rest.attempts) > 1 else ((), None)
+            newer = rest.attempts[-1:] != (refreshed.attempt_id,)
+            notes = (rest.attempts, rest.attempt_at) if newer else ((), None)
             self._write(refreshed, rest, now)
             rest.attempts, rest.attempt_at = notes
             return Storing.STORED

@@ -183,8 +183,9 @@ class Scenario:
         self._stack.simulator(up.key.provider).revoke(
             token=self._service.token(up.key).json()["access_token"]
         )
-        assert not self._service.refresh(up.key).ok
-        assert up.status == "needs_reconnect"
+        answer = self._service.refresh(up.key)
+        assert not answer.ok
+        assert up.status == "needs_reconnect", (answer.text, up.lines()[-3:])
 
     def _open_and_close_a_circuit(self) -> None:
         """Our client secret is refused; a trial finds that it is taken again."""

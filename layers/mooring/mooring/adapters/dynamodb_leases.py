@@ -75,9 +75,11 @@ class DynamoLeases:
 
     def recover(self, refreshed: Refreshed, now: int) -> Storing:
         """Write tokens that came by the recovery queue."""
-        found = self._write(transitions.recovered(self._table, refreshed, now, alone=True))
-        if not found.done and len(_attempts(found.row)) > 1:
-            found = self._write(transitions.recovered(self._table, refreshed, now, alone=False))
+        found = self._write(transitions.recovered(self._table, refreshed, now, last=0))
+        attempts = _attempts(found.row)
+        if not found.done and len(attempts) > 1:
+            last = len(attempts) - 1 if attempts[-1] == refreshed.attempt_id else None
+            found = self._write(transitions.recovered(self._table, refreshed, now, last))
         if found.done or _written(found.row, refreshed):
             return Storing.STORED
         if not _as_seen(found.row, refreshed):

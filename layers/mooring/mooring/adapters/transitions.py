@@ -168,16 +168,18 @@ def refreshed(table: str, refreshed: Refreshed, now: int) -> Update:
     return _while_leased(update, refreshed.attempt_id)
 
 
-def recovered(table: str, refreshed: Refreshed, now: int, *, alone: bool) -> Update:
+def recovered(table: str, refreshed: Refreshed, now: int, last: int | None) -> Update:
     """New tokens that came late: while their attempt is noted, and nobody else is at it.
 
-    A connection that was given up for this doubt alone is active again. `alone`: no other answer is
-    missing; else the notes stay, because the newer one may have made these tokens worthless.
+    A connection that was given up for this doubt alone is active again. `last`: its attempt's place in the
+    list of notes, whose end it must be; None leaves the notes, because the answer to a newer attempt is
+    missing, and it may have made these tokens worthless.
     """
-    notes = () if alone else ATTEMPTS
+    notes = ATTEMPTS if last is None else ()
     update = while_seen(_fresh(table, refreshed, now, keep=notes), refreshed.seen)
     update.set("status", Status.ACTIVE.value)
-    update.when(f"attribute_{'not_' if alone else ''}exists(#attempts[1])", (), {})
+    if last is not None:
+        update.when(f"attribute_not_exists(#attempts[{last + 1}])", (), {})
     given_up = {"given_up": Status.NEEDS_RECONNECT.value, "doubt": Reason.LOST_ROTATION.value}
     return (
         update.when(
