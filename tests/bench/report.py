@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.bench.contestants import STEPS
 from tests.bench.results import OURS, YARDSTICK, Results, budgets, told
+from tools.simulate.document import put_into as between_markers
 from tools.sizes import Size
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -32,12 +33,7 @@ def put_into(document: Path, text: str) -> None:
     Raises:
         ValueError: it does not have each marker once, in order.
     """
-    whole = document.read_text(encoding="utf-8")
-    before, begin, rest = whole.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise ValueError(f"{document.name} needs {BEGIN} and {END}, once each")
-    document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    between_markers(document, text, BEGIN, END)
 
 
 def _made_by(found: Results) -> str:

@@ -198,3 +198,9 @@ def outcomes(lines: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _texts(values: Mapping[str, object]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+
+
+def take_dead_letters(stack: RunningStack) -> None:
+    """Take what lies in both dead-letter queues."""
+    for name in ("refresh-dead", "recovery-dead"):
+        Queue(stack, name).take()

@@ -23,7 +23,16 @@ from tests.faults.crashes import warm as start
 from tests.faults.invariants import no_false_death, no_token_lost, one_call_in_flight
 from tests.faults.kill import caller_of, cool, kill, kill_these
 from tests.faults.notices import aged, deliver, holding, is_over, warm
-from tests.faults.queues import HIDDEN_SECONDS, Queue, due, outcomes, seen, unsealed, written
+from tests.faults.queues import (
+    HIDDEN_SECONDS,
+    Queue,
+    due,
+    outcomes,
+    seen,
+    take_dead_letters,
+    unsealed,
+    written,
+)
 from tests.faults.stack import TOKEN_PATH, BrokenStack
 
 FOUR_DAYS = 4 * 86_400
@@ -51,8 +60,7 @@ def _no_dead_letters(request: pytest.FixtureRequest) -> None:
     """No dead letter lies there that an earlier test has left, and a process of `refresh` is there."""
     if "broken" in request.fixturenames:
         broken: BrokenStack = request.getfixturevalue("broken")
-        for name in ("refresh-dead", "recovery-dead"):
-            Queue(broken, name).take()
+        take_dead_letters(broken)
         start(broken, 1)
 
 

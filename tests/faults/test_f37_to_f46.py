@@ -37,7 +37,7 @@ from tests.faults.crashes import warm as start
 from tests.faults.invariants import alarms, no_false_death, no_token_lost
 from tests.faults.kill import caller_of, cool, kill_these
 from tests.faults.notices import aged, deliver, holding, is_over
-from tests.faults.queues import Queue, due, outcomes, seen, written
+from tests.faults.queues import Queue, due, outcomes, seen, take_dead_letters, written
 from tests.faults.stack import TOKEN_PATH, BrokenStack
 from tests.flows.upkeep_world import EAGER, NEVER, SOMETIMES, UpkeepWorld, failing
 
@@ -71,8 +71,7 @@ def _no_dead_letters(request: pytest.FixtureRequest) -> None:
     """No dead letter lies there that an earlier test has left, and a process of `refresh` is there."""
     if "broken" in request.fixturenames:
         broken: BrokenStack = request.getfixturevalue("broken")
-        for name in ("refresh-dead", "recovery-dead"):
-            Queue(broken, name).take()
+        take_dead_letters(broken)
         start(broken, 1)
 
 

@@ -14,6 +14,7 @@ from tests.soak.plan import (
     Kind,
     Plan,
 )
+from tools.simulate.document import put_into as between_markers
 
 BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
 _LOST = "needs_reconnect lost_rotation"
@@ -183,12 +184,7 @@ def put_into(document: Path, block: str) -> None:
     Raises:
         ValueError: it does not have each marker once, in order.
     """
-    whole = document.read_text(encoding="utf-8")
-    before, begin, rest = whole.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise ValueError(f"{document.name} needs {BEGIN} and {END}, once each")
-    document.write_text(f"{before}{BEGIN}\n\n{block}\n\n{END}{after}", encoding="utf-8")
+    between_markers(document, block, BEGIN, END)
 
 
 def command(plan: Plan) -> str:

@@ -60,7 +60,7 @@ class DynamoCircuits:
                 self._client.put_item(**row)
             except self._client.exceptions.ConditionalCheckFailedException:
                 if not_before:
-                    write(self._client, flow_transitions.circuit_waits(self._table, provider, not_before))
+                    self.put_off(provider, not_before)
 
     def put_off(self, provider: str, not_before: int) -> None:
         """Let an open circuit have no trials before `not_before` (epoch seconds)."""

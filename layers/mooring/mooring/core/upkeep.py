@@ -14,7 +14,7 @@ from mooring.core.tokens import SealedField
 
 FUNCTION_SECONDS = 35
 """The refresh function's time limit; Lambda ends whatever runs longer."""
-LEASE_SECONDS = 45
+LEASE_SECONDS = FUNCTION_SECONDS + 10
 """A lease outlives every process that can hold it, and so the whole deadline of its token call."""
 DOUBT_SECONDS = 120
 """How long a lost answer is waited for on the recovery queue before the token is tried once more."""

@@ -6,7 +6,7 @@ those that are stored. What falls due before the next firing is queued with a de
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice, zip_longest
 from typing import NamedTuple
@@ -70,31 +70,31 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
         Failure: STORAGE_UNAVAILABLE when a part could not be read or queued; all the rest was.
     """
     now, failed = int(ports.clock()), list[Failure]()
+    pages = _Pages(ports.due, now + FIRING_SECONDS, failed)
     depth = ports.work.depth()
     circuits = ports.circuits.known(providers)
     opened = {name: circuit for name, circuit in circuits.items() if circuit.is_open}
     _forget(ports.queued, now, depth)
-    with ThreadPoolExecutor(_READERS) as pool:
-        firsts = _first_pages(providers, now + FIRING_SECONDS, ports, pool, failed)
+    firsts = pages.firsts(providers)
     overdue = {
-        provider: max((now - page.rows[0].due_at for page in pages if page.rows), default=0)
-        for provider, pages in _by_provider(firsts).items()
+        provider: max((now - page.rows[0].due_at for page in found if page.rows), default=0)
+        for provider, found in firsts.items()
     }
-    shares = fair_shares(_by_provider(firsts), circuits, ports.queued, limit=limit, depth=depth, now=now)
-    trials = [name for name, circuit in opened.items() if circuit.not_before <= now]
-    streams = _streams(firsts, shares, now + FIRING_SECONDS, ports, failed)
-    rows = chain(_trials(firsts, trials, now, ports.queued), _rows(streams, shares, set(circuits)))
+    shares = fair_shares(firsts, circuits, ports.queued, limit=limit, depth=depth, now=now)
+    trials = [firsts[name] for name, circuit in opened.items() if circuit.not_before <= now]
+    streams = {name: pages.stream(name, firsts[name], ports.queued) for name in shares}
+    rows = chain(_trials(trials, now, ports.queued), _rows(streams, shares, set(circuits)))
     enqueued = 0
     for batch in _batches(islice(rows, max(0, limit - depth))):
         if left() < MARGIN_SECONDS:
             break
         try:
-            found = ports.due.standing([row.key for row in batch])
-            enqueued += _queue(batch, found, now, opened, ports)
+            standings = ports.due.standing([row.key for row in batch])
+            enqueued += _queue(batch, standings, now, opened, ports)
         except Failure as failure:
             failed.append(failure)
             continue
-        for key, standing in found.items():
+        for key, standing in standings.items():
             # A failed refresh moves `due_at`; how belated it is shows since when it has been failing.
             since = now if standing.failing_since is None else standing.failing_since
             overdue[key.provider] = max(overdue[key.provider], now - since)
@@ -116,50 +116,38 @@ def _forget(queued: dict[DueRow, int], now: int, depth: int) -> None:
             del queued[row]
 
 
-def _first_pages(
-    providers: Sequence[str], until: int, ports: SweepPorts, pool: ThreadPoolExecutor, failed: list[Failure]
-) -> dict[str, DuePage]:
-    names = [shard for provider in providers for shard in shards(provider)]
-    return dict(zip(names, pool.map(lambda shard: _page(shard, until, ports, failed), names), strict=True))
+class _Pages:
+    """Pages of the index; one that cannot be read counts as empty, so that the other shards are served."""
 
+    def __init__(self, due: DueIndex, until: int, failed: list[Failure]) -> None:
+        self._due = due
+        self._until = until
+        self._failed = failed
 
-def _page(
-    shard: str,
-    until: int,
-    ports: SweepPorts,
-    failed: list[Failure],
-    start: Mapping[str, object] | None = None,
-) -> DuePage:
-    """A page of a shard; one that cannot be read counts as empty, so that the other shards are served."""
-    try:
-        return ports.due.due(shard, until, PAGE, start)
-    except Failure as failure:
-        failed.append(failure)
-        return DuePage((), None)
+    def firsts(self, providers: Sequence[str]) -> dict[str, list[DuePage]]:
+        """The first page of each shard, by provider."""
+        with ThreadPoolExecutor(_READERS) as pool:
+            asked = {name: pool.map(self._page, shards(name)) for name in providers}
+        return {name: list(found) for name, found in asked.items()}
 
-
-def _by_provider(pages: Mapping[str, DuePage]) -> dict[str, list[DuePage]]:
-    found: dict[str, list[DuePage]] = {}
-    for shard, page in pages.items():
-        found.setdefault(shard.partition("#")[0], []).append(page)
-    return found
-
-
-def _streams(
-    firsts: Mapping[str, DuePage],
-    names: Iterable[str],
-    until: int,
-    ports: SweepPorts,
-    failed: list[Failure],
-) -> dict[str, Iterator[DueRow]]:
-    """Of each provider the due rows that are not under way, the oldest first."""
-
-    def stream(name: str) -> Iterator[DueRow]:
-        several = [_stream(shard, firsts[shard], until, ports, failed) for shard in shards(name)]
+    def stream(self, name: str, firsts: Sequence[DuePage], queued: Collection[DueRow]) -> Iterator[DueRow]:
+        """A provider's due rows that are not under way, the oldest first."""
+        several = [self._rows(shard, page) for shard, page in zip(shards(name), firsts, strict=True)]
         oldest = heapq.merge(*several, key=lambda row: row.due_at)
-        return (row for row in oldest if row not in ports.queued)
+        return (row for row in oldest if row not in queued)
 
-    return {name: stream(name) for name in names}
+    def _rows(self, shard: str, page: DuePage) -> Iterator[DueRow]:
+        yield from page.rows
+        while page.next is not None:
+            page = self._page(shard, page.next)
+            yield from page.rows
+
+    def _page(self, shard: str, start: Mapping[str, object] | None = None) -> DuePage:
+        try:
+            return self._due.due(shard, self._until, PAGE, start)
+        except Failure as failure:
+            self._failed.append(failure)
+            return DuePage((), None)
 
 
 def _rows(
@@ -183,22 +171,9 @@ def _in_turn(turns: Sequence[Iterator[DueRow]]) -> Iterator[DueRow]:
         yield from (row for row in several if row is not None)
 
 
-def _stream(
-    shard: str, page: DuePage, until: int, ports: SweepPorts, failed: list[Failure]
-) -> Iterator[DueRow]:
-    while True:
-        yield from page.rows
-        if page.next is None:
-            return
-        page = _page(shard, until, ports, failed, page.next)
-
-
-def _trials(
-    firsts: Mapping[str, DuePage], providers: Sequence[str], now: int, queued: Collection[DueRow]
-) -> Iterator[DueRow]:
+def _trials(providers: Sequence[Sequence[DuePage]], now: int, queued: Collection[DueRow]) -> Iterator[DueRow]:
     """From different shards, and each minute from others, so that no odd connection keeps a circuit open."""
-    for provider in providers:
-        pages = _by_provider(firsts).get(provider, [])
+    for pages in providers:
         heads = (next((row for row in page.rows if row not in queued), None) for page in pages)
         found = [row for row in heads if row is not None]
         turn = now // FIRING_SECONDS * TRIALS % max(1, len(found))
