@@ -58,6 +58,8 @@ class Mooring:
     def __init__(self, ground: Ground) -> None:
         self._key = ground.key
         found = ground.functions
+        self._tables = ground.client("dynamodb")
+        self._table = found["callback"].environment["MOORING_CONNECTIONS_TABLE"]
         self.specs = {
             "authorize": found["authorize"],
             "callback": found["callback"],
@@ -81,7 +83,17 @@ class Mooring:
                 names = {"merchant_id": MERCHANT, "provider": PROVIDER, "account_id": "default"}
                 return _get(f"{_CONNECTION}/token", route, **names)
             case _:
+                self._grow_old()
                 return _order()
+
+    def _grow_old(self) -> None:
+        """Its token was issued long ago: whoever reads a new one has no refresh."""
+        self._tables.update_item(
+            TableName=self._table,
+            Key={"merchant_id": {"S": MERCHANT}, "connection": {"S": f"{PROVIDER}#default"}},
+            UpdateExpression="SET issued_at = :long_ago",
+            ExpressionAttributeValues={":long_ago": {"N": "1"}},
+        )
 
     def wrong(self, step: str, answer: Any) -> bool:
         """Not connected, not refreshed, no token."""
@@ -195,7 +207,7 @@ def _order() -> bytes:
     from mooring.adapters.work_messages import order_payload
     from mooring.core.upkeep import Cause, Key, Order
 
-    return order_payload(Order(Key(MERCHANT, PROVIDER, "default"), None, Cause.ASKED))
+    return order_payload(Order(Key(MERCHANT, PROVIDER, "default"), None, Cause.READ))
 
 
 def _state(start: Any) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mooring.adapters.work_queue import BATCH as SEND_BATCH
 from mooring.adapters.work_queue import WORKERS as SENDERS
 from mooring.core.provider import Provider
-from mooring.core.schedule import due_at
+from mooring.core.schedule import EARLY_SECONDS, due_at
 from mooring.flows.sweep import BATCH, FIRING_SECONDS, MARGIN_SECONDS, PAGE
 from mooring.providers.compiled import provider
 from mooring.providers.compiler import load_project
@@ -78,6 +78,16 @@ def _due(policy: str, lifetime: int, jitter: float) -> int:
     if when is None:
         raise ValueError("such a connection never falls due")
     return when
+
+
+def expired(late: float) -> float:
+    """The part of tokens that ended before a refresh which came `late` seconds after they were due.
+
+    Without jitter a token ends `EARLY_SECONDS` (or a third of its life) after it is due, with jitter later.
+    """
+    when = spread()
+    early = min(EARLY_SECONDS, LIFETIME // 3)
+    return min(1.0, max(0.0, (late - early) / (when.last - when.first)))
 
 
 def vcpu(megabytes: int) -> float:

@@ -11,15 +11,16 @@ from functools import cache
 from math import ceil
 from typing import NamedTuple
 
-from mooring.core.schedule import EARLY_SECONDS, retry_at
-from mooring.core.upkeep import Circuit, DuePage, DueRow, Key
-from mooring.flows.shares import fair_shares
+from mooring.core.schedule import retry_at
+from mooring.core.upkeep import RAMP_SECONDS, Circuit, DuePage, DueRow, Key
+from mooring.flows.shares import fair_shares, unused
 from mooring.flows.sweep import FIRING_SECONDS, PAGE, QUEUED_SECONDS, TRIALS
 from mooring.flows.watch import FAILURES
 from tools.simulate import assumptions as given
 from tools.simulate.due import Due
-from tools.simulate.model import LIFETIME, batch_seconds, spread, sweep_rows, worker_pace
+from tools.simulate.model import batch_seconds, expired, spread, sweep_rows, worker_pace
 from tools.simulate.settings import Settings
+from tools.simulate.turns import in_turn
 
 _SAMPLE = 5_000
 """Messages of which the shares are told one by one; of more, so many stand for all."""
@@ -144,7 +145,10 @@ class World:
             self._sent.popleft()
         self._try(now, waiting)
         most = min(max(0.0, self._settings.queue_limit - depth), sweep_rows(self._settings))
-        turns = _in_turn(self._fair(now, waiting, int(depth)), waiting, most)
+        shares = self._fair(now, waiting, int(depth))
+        turns = in_turn(shares, waiting, most)
+        for name, count in self._spare(now, shares, turns, waiting, most).items():
+            turns[name] += count
         messages = [
             _Message(max(now, at), name, at, count)
             for name, share in turns.items()
@@ -172,6 +176,28 @@ class World:
         limit = self._settings.queue_limit // scale
         shares = fair_shares(pages, opened, queued, limit=limit, depth=depth // scale, now=now)
         return {name: min(share * scale, self._ramp(name, now)) for name, share in shares.items()}
+
+    def _spare(
+        self,
+        now: int,
+        shares: Mapping[str, int],
+        turns: Mapping[str, float],
+        waiting: Mapping[str, float],
+        most: float,
+    ) -> dict[str, float]:
+        """What some left of their shares goes to the others, but not where a circuit holds some back."""
+        left = {
+            name: waiting[name] - count for name, count in turns.items() if not self._held_back(name, now)
+        }
+        given_out = {name: int(count) for name, count in turns.items()}
+        room = min(most - sum(turns.values()), unused(shares, given_out))
+        return in_turn({name: ceil(count) for name, count in left.items()}, left, max(0.0, room))
+
+    def _held_back(self, name: str, now: int) -> bool:
+        """An open circuit, or one of which it is still remembered that it was closed."""
+        circuit = self._circuits.get(name)
+        closed_at = circuit.closed_at if circuit else 0
+        return closed_at is None or (circuit is not None and now - closed_at < RAMP_SECONDS)
 
     def _pages(self, name: str, count: float, scale: int) -> list[DuePage]:
         """The first pages of a provider's shards, as one: its due rows, or that there are more of them."""
@@ -262,30 +288,6 @@ class World:
 
     def _is_open(self, name: str) -> bool:
         return name in self._circuits and self._circuits[name].is_open
-
-
-def expired(late: float) -> float:
-    """The part of tokens that ended before a refresh which came `late` seconds after they were due.
-
-    Without jitter a token ends `EARLY_SECONDS` (or a third of its life) after it is due, with jitter later.
-    """
-    when = spread()
-    early = min(EARLY_SECONDS, LIFETIME // 3)
-    return min(1.0, max(0.0, (late - early) / (when.last - when.first)))
-
-
-def _in_turn(shares: Mapping[str, int], waiting: Mapping[str, float], most: float) -> dict[str, float]:
-    """Providers take turns until all have their share, have nothing left, or `most` went out."""
-    wanted = {name: min(float(max(0, share)), waiting[name]) for name, share in shares.items()}
-    given_out = dict.fromkeys(wanted, 0.0)
-    open_ = [name for name, count in wanted.items() if count > 0]
-    while open_ and most > 1e-6:
-        turn = min(most / len(open_), *(wanted[name] - given_out[name] for name in open_), most)
-        for name in open_:
-            given_out[name] += turn
-        most -= turn * len(open_)
-        open_ = [name for name in open_ if wanted[name] - given_out[name] > 1e-6]
-    return given_out
 
 
 @cache
