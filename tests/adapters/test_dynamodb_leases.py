@@ -10,7 +10,7 @@ from mooring.adapters.patience import STORE_SECONDS, Patience
 from mooring.core.errors import Failure, Reason
 from mooring.core.upkeep import Cause, Leased, Order, Refused, Setback, Storing
 from tests.contract.aws_server import CONNECTIONS, AwsServer, Fault
-from tests.contract.upkeep_world import DUE, DynamoWorld, connected, fresh, seen
+from tests.contract.upkeep_world import DUE, DynamoWorld, connected, fresh, row, seen
 
 LOST = Fault("UpdateItem", "InternalServerError", 500, after=True)
 PASSING = ["InternalServerError", "ThrottlingException", "ProvisionedThroughputExceededException"]
@@ -88,6 +88,16 @@ def test_tokens_whose_write_lost_its_answer_are_stored_once(aws: AwsServer, sett
         assert setting.leases.store(new, DUE) is Storing.STORED
     assert seen(setting.world, setting.key).version == 2
     assert len(setting.pauses) == 2
+
+
+@pytest.mark.parametrize("name", ["generation", "version"])
+def test_the_lease_alone_does_not_let_tokens_replace_others(setting: Setting, name: str) -> None:
+    """Whatever changes the tokens takes the lease away; should it once not, the version still tells."""
+    new = fresh(setting.leased(), DUE)
+    setting.change(f"ADD {name} :one", one={"N": "1"})
+    before = row(setting.world, setting.key)
+    assert setting.leases.store(new, DUE) is not Storing.STORED
+    assert row(setting.world, setting.key) == before
 
 
 def test_a_recovery_whose_answer_was_lost_counts_once(aws: AwsServer, setting: Setting) -> None:

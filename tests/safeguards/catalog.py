@@ -58,6 +58,7 @@ SAFEGUARDS = (
         "version-fence",
         "    update = while_active(_fresh(table, refreshed, now), refreshed.seen)\n",
         "    update = while_active(_fresh(table, refreshed, now), None)\n",
+        "tests/adapters/test_dynamodb_leases.py",
     ),
     _transition(
         "recovery-in-doubt-only",
@@ -75,7 +76,13 @@ SAFEGUARDS = (
         _LEASES,
     ),
     _flow("look-first", "refresh", "    if leased.unheard:\n", "    if False:\n"),
-    _flow("time-to-store", "refresh", "        if not call.may_ask():\n", "        if False:\n"),
+    _flow(
+        "time-to-store",
+        "refresh",
+        "        if not call.may_ask():\n",
+        "        if False:\n",
+        *_FAILURES,
+    ),
     _flow(
         "recovery-queue",
         "refresh",
