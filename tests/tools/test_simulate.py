@@ -14,7 +14,7 @@ from tools.simulate.document import parts, put_into
 from tools.simulate.due import Due
 from tools.simulate.settings import Settings, defaults, extended, tuned
 from tools.simulate.tables import FEW, Section, render, sections
-from tools.simulate.world import Outage, World, expired
+from tools.simulate.world import Outage, World
 
 FAST = [section for section in sections() if not section.slow]
 
@@ -127,7 +127,7 @@ def test_the_oldest_are_taken_first() -> None:
 
 @pytest.mark.parametrize(("late", "part"), [(0, 0.0), (900, 0.0), (1_080, 0.5), (1_260, 1.0), (9_999, 1.0)])
 def test_tokens_end_when_their_refresh_comes_too_late(late: int, part: float) -> None:
-    assert expired(late) == pytest.approx(part)
+    assert model.expired(late) == pytest.approx(part)
 
 
 def test_an_ordinary_hour_is_kept_up_with() -> None:
