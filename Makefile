@@ -13,7 +13,7 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 	--python-version 3.13 --universal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench check format validate build lock schemas clean deploy smoke
+.PHONY: help setup run test bench check format validate build lock schemas openapi clean deploy smoke
 .PHONY: soak soak-short safeguards scale simulate
 
 help: ## Say what can be made (this)
@@ -89,6 +89,9 @@ lock: setup ## Choose the newest versions again and write requirements/*.txt wit
 
 schemas: setup ## Write the JSON Schemas that let editors complete mooring.yaml and descriptors
 	$(BIN)/python -m mooring.providers.schemas docs/schemas docs/adding-a-provider.md
+
+openapi: setup ## Write docs/openapi.yaml, the description of the routes for services
+	$(BIN)/python -m tools.openapi docs/openapi.yaml
 
 clean: ## Remove everything that make made, the environment included
 	rm -rf build .local .venv .bootstrap .coverage dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .aws-sam

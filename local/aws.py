@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from local import HOST, ROOT
+from local import HOST, ROOT, aws_streams
 from local.aws_controls import REPEATED, Controls
 from local.processes import ProcessError, spawn
 
@@ -144,6 +144,7 @@ def _server(port: int) -> Any:
         def log(self, *_: object) -> None:
             """Say nothing: every request of every function would be a line."""
 
+    aws_streams.install()
     app = SerializedApp(Controls(DomainDispatcherApplication(create_backend_app)))
     return make_server(HOST, port, app, threaded=True, request_handler=Quiet)
 

@@ -2,7 +2,8 @@
 
 Kept are the caller, the operation and such parameters as resources and conditions of IAM policies speak
 of: tables, indexes, keys, the attributes that expressions name, KMS keys and encryption contexts, names of
-parameters, queues and functions. Values that a call writes, ciphertexts and message bodies are not kept.
+parameters, queues, functions and event buses. Values that a call writes, ciphertexts and message bodies are
+not kept.
 """
 
 import http.client
@@ -34,7 +35,10 @@ _KEPT: Mapping[str, frozenset[str]] = {
         | {"FilterExpression", "ExpressionAttributeNames", "AttributesToGet"}
         | {"ReturnValues", "ReturnValuesOnConditionCheckFailure"}
     ),
-    "kms": frozenset({"KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "EncryptionAlgorithm"}),
+    "kms": frozenset(
+        {"KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "EncryptionAlgorithm"}
+        | {"SourceEncryptionContext", "DestinationEncryptionContext", "DestinationKeyId"}
+    ),
     "lambda": frozenset({"FunctionName", "InvocationType"}),
     "sqs": frozenset(
         {"QueueUrl", "QueueName", "AttributeNames", "MessageSystemAttributeNames", "DelaySeconds"}
@@ -115,6 +119,8 @@ class Requests:
         kept = {name: value for name, value in given.items() if name in _KEPT.get(service, frozenset())}
         if service == "dynamodb":
             kept |= self._expressed(given)
+        if service == "events":
+            kept["EventBusNames"] = sorted({str(e.get("EventBusName")) for e in given.get("Entries", [])})
         if service == "kms" and "KeyId" not in given and (key := _key_of(given.get("CiphertextBlob"))):
             kept["KeyId"] = key
         return kept

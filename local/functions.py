@@ -87,8 +87,8 @@ def first_event(
 ) -> Mapping[str, Any] | bytes | None:
     """An event that a function takes and that changes nothing; None when nothing ever starts the function.
 
-    Behind a route it is a request that names nothing, behind a queue an empty batch, and what a schedule
-    starts just runs: while the stack starts there is nothing to do yet.
+    Behind a route it is a request that names nothing, behind a queue or stream an empty batch, and what a
+    schedule starts just runs: while the stack starts there is nothing to do yet.
 
     Args:
         function: which one.
@@ -99,7 +99,9 @@ def first_event(
     if routes:
         # One that only reads, if there is any.
         return _nameless(min(routes, key=lambda route: route.method != "GET"), base_url)
-    if any(_names(trigger.function, function) for trigger in resources.queue_triggers):
+    queues = [trigger.function for trigger in resources.queue_triggers]
+    streams = [trigger.function for trigger in resources.stream_triggers]
+    if any(_names(name, function) for name in (*queues, *streams)):
         return {"Records": []}
     for schedule in resources.schedules:
         if _names(schedule.function, function):

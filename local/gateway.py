@@ -32,29 +32,20 @@ from local.event import http_event
 from local.processes import ProcessError
 from local.request import HttpRequest
 from local.runtime import InvocationResult, RuntimePool, ThrottledError
+from local.services import Services, allowed
 from local.sigv4 import SignatureRefusedError, verify
 from local.template import Route, TemplateError
+from local.wire import RefusedError, wire_request
 
 _REQUEST = "mooring.request"
-_MAX_BODY_BYTES = 10 * 1024 * 1024
 _MAX_CONCURRENT = 64
-_LOOPBACK_NAMES = frozenset({HOST, "localhost"})
 _Environ = dict[str, Any]
 Reporter = Callable[[str, InvocationResult], None]
 
 
-class _RefusedError(Exception):
-    """API Gateway's own answer instead of the function's."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-
-
-def _failed() -> _RefusedError:
+def _failed() -> RefusedError:
     """What the API answers when a function raises, ends, runs out of time or answers nonsense."""
-    return _RefusedError(500, "Internal Server Error")
+    return RefusedError(500, "Internal Server Error")
 
 
 class Gateway:
@@ -65,7 +56,8 @@ class Gateway:
         parameters: its parameters.
         routes: the routes of the translated template; they say which need a signature.
         pools: the processes of each function, by logical id.
-        credentials: secret access key by access key id: who may sign.
+        credentials: secret access key by access key id: who may sign, and may do anything.
+        services: who may sign besides, and only for what their policies allow.
         listener: a bound loopback socket; taken over.
         report: told the logical id of a function and the result, after each invocation.
 
@@ -83,12 +75,14 @@ class Gateway:
         credentials: Mapping[str, str],
         listener: socket.socket,
         report: Reporter,
+        services: Services | None = None,
     ) -> None:
         self._calls = ThreadPoolExecutor(_MAX_CONCURRENT, thread_name_prefix="invoke")
         with listener:
             api = _read_api(template, parameters)
             _check_same_routes(api, routes)
-            service = _Service(api, routes, pools, credentials, report, self._calls)
+            callers = _Callers(credentials, services or {})
+            service = _Service(api, routes, pools, callers, report, self._calls)
             listener.listen(128)
             self._server = make_server(
                 HOST,
@@ -126,14 +120,14 @@ class _Service(LocalApigwService):  # type: ignore[misc]
         api: Any,
         routes: Sequence[Route],
         pools: Mapping[str, RuntimePool],
-        credentials: Mapping[str, str],
+        callers: "_Callers",
         report: Reporter,
         calls: ThreadPoolExecutor,
     ) -> None:
         super().__init__(api=api, lambda_runner=_NoRunner(), port=0, host=HOST)
         self._routes = {(route.method, route.path): route for route in routes}
         self._pools = pools
-        self._credentials = credentials
+        self._callers = callers
         self._report = report
         self._calls = calls
 
@@ -146,7 +140,7 @@ class _Service(LocalApigwService):  # type: ignore[misc]
         for rule in app.url_map.iter_rules():
             rule.strict_slashes = True
             rule.merge_slashes = False
-        app.register_error_handler(_RefusedError, lambda error: _answer(error.status, error.message))
+        app.register_error_handler(RefusedError, lambda error: _answer(error.status, error.message))
         for status in (404, 405):
             app.register_error_handler(status, lambda _: _answer(404, "Not Found"))
         app.register_error_handler(500, lambda _: _answer(500, "Internal Server Error"))
@@ -162,20 +156,14 @@ class _Service(LocalApigwService):  # type: ignore[misc]
         route = self._routes.get((wire.method, found.path)) if found else None
         if route is None:
             # HEAD: Flask lets it through wherever GET is routed.
-            raise _RefusedError(404, "Not Found")
+            raise RefusedError(404, "Not Found")
         event = http_event(
             wire,
             route_key=f"{route.method} {route.path}",
             path_parameters=path_parameters,
-            caller=self._caller(wire) if route.iam else None,
+            caller=self._callers.check(wire) if route.iam else None,
         )
         return self._respond(self._invoke(route, event))
-
-    def _caller(self, wire: HttpRequest) -> str:
-        try:
-            return verify(wire, credentials=self._credentials, region=REGION)
-        except SignatureRefusedError:
-            raise _RefusedError(403, "Forbidden") from None
 
     def _invoke(self, route: Route, event: dict[str, Any]) -> str:
         call = self._calls.submit(self._call, route.function, event)
@@ -183,7 +171,7 @@ class _Service(LocalApigwService):  # type: ignore[misc]
             result = call.result(route.timeout_ms / 1000)
         except (TooLateError, ThrottledError):
             # The function goes on, as it does on AWS; nobody waits for its answer any more.
-            raise _RefusedError(503, "Service Unavailable") from None
+            raise RefusedError(503, "Service Unavailable") from None
         except ProcessError:
             raise _failed() from None
         if result.error is not None:
@@ -203,6 +191,28 @@ class _Service(LocalApigwService):  # type: ignore[misc]
         return self.service_response(body, headers, status)
 
 
+class _Callers:
+    """Who may call the routes with AWS_IAM: whoever signs, and whose policy, if there is one, allows it."""
+
+    def __init__(self, credentials: Mapping[str, str], services: Services) -> None:
+        own = {each.access_key_id: each.secret_access_key for each in services.values()}
+        self._credentials = {**credentials, **own}
+        self._session_tokens = {each.access_key_id: each.session_token for each in services.values()}
+        self._services = services
+
+    def check(self, wire: HttpRequest) -> str:
+        """The access key id of whoever signed."""
+        try:
+            caller = verify(
+                wire, credentials=self._credentials, session_tokens=self._session_tokens, region=REGION
+            )
+        except SignatureRefusedError:
+            raise RefusedError(403, "Forbidden") from None
+        if not allowed(self._services, caller, wire):
+            raise RefusedError(403, "Forbidden")
+        return caller
+
+
 class _NoRunner:
     """What SAM CLI would run functions with; only asked whether somebody debugs."""
 
@@ -218,8 +228,8 @@ class _Front:
 
     def __call__(self, environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         try:
-            wire = _wire_request(environ)
-        except _RefusedError as refused:
+            wire = wire_request(environ)
+        except RefusedError as refused:
             answer = _add_request_id(_answer(refused.status, refused.message))
             return answer(environ, start_response)
         environ[_REQUEST] = wire
@@ -240,37 +250,6 @@ class _Handler(WSGIRequestHandler):
 
     def log(self, *_: object) -> None:
         """Say nothing: each invocation has its own line."""
-
-
-def _wire_request(environ: _Environ) -> HttpRequest:
-    target: str = environ["mooring.target"]
-    if not target.startswith("/") or not target.isascii() or not target.isprintable():
-        raise _RefusedError(400, "Bad Request")
-    if environ.get("HTTP_HOST", "").partition(":")[0] not in _LOOPBACK_NAMES:
-        # As API Gateway answers for a domain that it does not serve; here it also keeps web pages out that
-        # point a name of their own at this machine.
-        raise _RefusedError(403, "Forbidden")
-    return HttpRequest(
-        method=environ["REQUEST_METHOD"],
-        target=target.partition("#")[0],
-        headers=environ["mooring.headers"],
-        body=_read_body(environ),
-        source_ip=environ["REMOTE_ADDR"],
-        protocol=environ["SERVER_PROTOCOL"],
-    )
-
-
-def _read_body(environ: _Environ) -> bytes:
-    if environ.get("wsgi.input_terminated"):
-        body: bytes = environ["wsgi.input"].read(_MAX_BODY_BYTES + 1)
-    else:
-        declared = environ.get("CONTENT_LENGTH") or "0"
-        if not declared.isdecimal():
-            raise _RefusedError(400, "Bad Request")
-        body = environ["wsgi.input"].read(min(int(declared), _MAX_BODY_BYTES + 1))
-    if len(body) > _MAX_BODY_BYTES:
-        raise _RefusedError(413, "Request Entity Too Large")
-    return body
 
 
 def _answer(status: int, message: str) -> Response:

@@ -20,6 +20,7 @@ NOT_HERE: Mapping[str, str] = {
     "AWS::Lambda::Permission": "nobody evaluates policies here",
     "AWS::Logs::LogGroup": "functions log to files in the stack folder",
     "AWS::Logs::MetricFilter": "nobody collects metrics here",
+    "AWS::S3::BucketPolicy": "nobody evaluates policies here",
     "AWS::SNS::Subscription": "alarms do not ring here",
     "AWS::SNS::Topic": "alarms do not ring here",
     "AWS::SNS::TopicPolicy": "nobody evaluates policies here",

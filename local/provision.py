@@ -15,9 +15,10 @@ from botocore.config import Config
 
 from local import REGION
 from local.callers import POLLER, credentials_of
+from local.makers import Made, bucket, bus, call, queue_attributes
 from local.not_here import NOT_HERE, OWN_NAME, stand_in
 from local.template import Intrinsics, Route, TemplateError, routes, translate
-from local.triggers import QueueTrigger, Schedule, queue_trigger, schedule
+from local.triggers import QueueTrigger, Schedule, StreamTrigger, queue_trigger, schedule, stream_trigger
 
 _NAME_PREFIX = "mooring-local-"
 CREDENTIALS = ("mooring-local", "mooring-local")
@@ -59,7 +60,10 @@ class Provisioned:
         keys: key ARN by logical id.
         functions: every function of the template.
         routes: every route of the HTTP API.
+        buses: name of each event bus by logical id.
+        buckets: name of each bucket by logical id.
         queue_triggers: queues that feed functions.
+        stream_triggers: table streams that feed functions.
         schedules: what starts functions again and again.
         left_out: logical ids that were not created, with the reason.
     """
@@ -69,15 +73,12 @@ class Provisioned:
     keys: dict[str, str] = field(default_factory=dict)
     functions: list[Function] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    buses: dict[str, str] = field(default_factory=dict)
+    buckets: dict[str, str] = field(default_factory=dict)
     queue_triggers: list[QueueTrigger] = field(default_factory=list)
+    stream_triggers: list[StreamTrigger] = field(default_factory=list)
     schedules: list[Schedule] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Resource:
-    ref: str
-    attributes: Mapping[str, str]
 
 
 def short_name(name: str) -> str:
@@ -130,14 +131,16 @@ class _Provisioner:
         self._template = translated
         self._endpoint_url = endpoint_url
         self._clients: dict[str, Any] = {}
-        self._made: dict[str, _Resource | None] = {}
+        self._made: dict[str, Made | None] = {}
         self._result = Provisioned(routes=routes(translated))
         self._intrinsics = Intrinsics(translated, parameters, ref=self._ref, attribute=self._attribute)
-        self._makers: dict[str, Callable[[str, dict[str, Any]], _Resource]] = {
+        self._makers: dict[str, Callable[[str, dict[str, Any]], Made]] = {
             "AWS::DynamoDB::Table": self._table,
+            "AWS::Events::EventBus": self._bus,
             "AWS::KMS::Alias": self._alias,
             "AWS::KMS::Key": self._key,
-            "AWS::Lambda::EventSourceMapping": self._queue_trigger,
+            "AWS::Lambda::EventSourceMapping": self._trigger,
+            "AWS::S3::Bucket": self._bucket,
             "AWS::SQS::Queue": self._queue,
             "AWS::Scheduler::Schedule": self._schedule,
         }
@@ -162,7 +165,7 @@ class _Provisioner:
             raise TemplateError(f"the local stack does not know the attribute {name}.{attribute}")
         return attributes[attribute]
 
-    def _make(self, name: str) -> _Resource:
+    def _make(self, name: str) -> Made:
         if name in self._made:
             made = self._made[name]
             if made is None:
@@ -177,7 +180,7 @@ class _Provisioner:
             self._result.left_out[name] = NOT_HERE[kind]
             properties = resource.get("Properties", {})
             ref = str(self._intrinsics.resolve(properties.get(OWN_NAME.get(kind, ""), name)))
-            made = _Resource(ref, stand_in(kind, ref))
+            made = Made(ref, stand_in(kind, ref))
         elif kind in self._makers:
             made = self._makers[kind](name, self._intrinsics.resolve(resource.get("Properties", {})))
         else:
@@ -214,7 +217,7 @@ class _Provisioner:
             self._clients[service] = client(service, self._endpoint_url)
         return self._clients[service]
 
-    def _table(self, name: str, properties: dict[str, Any]) -> _Resource:
+    def _table(self, name: str, properties: dict[str, Any]) -> Made:
         dynamodb = self._client("dynamodb")
         ttl = properties.pop("TimeToLiveSpecification", None)
         recovery = properties.pop("PointInTimeRecoverySpecification", None)
@@ -223,24 +226,24 @@ class _Provisioner:
         if encryption := properties.get("SSESpecification"):
             encryption["Enabled"] = encryption.pop("SSEEnabled")
         properties.setdefault("TableName", f"mooring-local-{name}")
-        table = _call(name, dynamodb.create_table, properties)["TableDescription"]
+        table = call(name, dynamodb.create_table, properties)["TableDescription"]
         if ttl:
-            _call(
+            call(
                 name,
                 dynamodb.update_time_to_live,
                 {"TableName": table["TableName"], "TimeToLiveSpecification": ttl},
             )
         if recovery:
-            _call(
+            call(
                 name,
                 dynamodb.update_continuous_backups,
                 {"TableName": table["TableName"], "PointInTimeRecoverySpecification": recovery},
             )
         self._result.tables[name] = table["TableName"]
         arns = {"Arn": table["TableArn"], "StreamArn": table.get("LatestStreamArn")}
-        return _Resource(table["TableName"], {key: arn for key, arn in arns.items() if arn})
+        return Made(table["TableName"], {key: arn for key, arn in arns.items() if arn})
 
-    def _key(self, name: str, properties: dict[str, Any]) -> _Resource:
+    def _key(self, name: str, properties: dict[str, Any]) -> Made:
         kms = self._client("kms")
         rotate = properties.pop("EnableKeyRotation", False)
         # Says how long a key lives on after the stack is gone; this one goes with its process.
@@ -249,50 +252,46 @@ class _Provisioner:
             properties["Policy"] = json.dumps(policy)
         if tags := properties.pop("Tags", None):
             properties["Tags"] = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags]
-        key = _call(name, kms.create_key, properties)["KeyMetadata"]
+        key = call(name, kms.create_key, properties)["KeyMetadata"]
         if rotate:
-            _call(name, kms.enable_key_rotation, {"KeyId": key["KeyId"]})
+            call(name, kms.enable_key_rotation, {"KeyId": key["KeyId"]})
         self._result.keys[name] = key["Arn"]
-        return _Resource(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]})
+        return Made(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]})
 
-    def _alias(self, name: str, properties: dict[str, Any]) -> _Resource:
-        _call(name, self._client("kms").create_alias, properties)
-        return _Resource(properties["AliasName"], {})
+    def _alias(self, name: str, properties: dict[str, Any]) -> Made:
+        call(name, self._client("kms").create_alias, properties)
+        return Made(properties["AliasName"], {})
 
-    def _queue(self, name: str, properties: dict[str, Any]) -> _Resource:
+    def _queue(self, name: str, properties: dict[str, Any]) -> Made:
         sqs = self._client("sqs")
         queue_name = properties.pop("QueueName", f"mooring-local-{name}")
         tags = {tag["Key"]: tag["Value"] for tag in properties.pop("Tags", [])}
-        attributes = {key: _attribute_text(value) for key, value in properties.items()}
-        given = {"QueueName": queue_name, "Attributes": attributes, "tags": tags}
-        url = _call(name, sqs.create_queue, given)["QueueUrl"]
+        given = {"QueueName": queue_name, "Attributes": queue_attributes(properties), "tags": tags}
+        url = call(name, sqs.create_queue, given)["QueueUrl"]
         wanted = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
-        arn = _call(name, sqs.get_queue_attributes, wanted)["Attributes"]["QueueArn"]
+        arn = call(name, sqs.get_queue_attributes, wanted)["Attributes"]["QueueArn"]
         self._result.queues[queue_name] = url
-        return _Resource(url, {"Arn": arn, "QueueName": queue_name, "QueueUrl": url})
+        return Made(url, {"Arn": arn, "QueueName": queue_name, "QueueUrl": url})
 
-    def _queue_trigger(self, name: str, properties: dict[str, Any]) -> _Resource:
-        if trigger := queue_trigger(name, properties):
-            self._result.queue_triggers.append(trigger)
-        return _Resource(name, {})
+    def _bus(self, name: str, properties: dict[str, Any]) -> Made:
+        made = bus(name, properties, self._client("events"))
+        self._result.buses[name] = made.ref
+        return made
 
-    def _schedule(self, name: str, properties: dict[str, Any]) -> _Resource:
+    def _bucket(self, name: str, properties: dict[str, Any]) -> Made:
+        made = bucket(name, properties, self._client("s3"))
+        self._result.buckets[name] = made.ref
+        return made
+
+    def _trigger(self, name: str, properties: dict[str, Any]) -> Made:
+        if ":dynamodb:" in properties["EventSourceArn"]:
+            if changes := stream_trigger(name, properties):
+                self._result.stream_triggers.append(changes)
+        elif messages := queue_trigger(name, properties):
+            self._result.queue_triggers.append(messages)
+        return Made(name, {})
+
+    def _schedule(self, name: str, properties: dict[str, Any]) -> Made:
         if found := schedule(name, properties):
             self._result.schedules.append(found)
-        return _Resource(properties.get("Name", name), {})
-
-
-def _call(name: str, operation: Callable[..., Any], parameters: dict[str, Any]) -> Any:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return operation(**parameters)
-    except (BotoCoreError, ClientError) as error:
-        # A property that boto3 does not take under the same name ends here as well.
-        raise TemplateError(f"{name}: {' '.join(str(error).split())}") from error
-
-
-def _attribute_text(value: Any) -> str:
-    if isinstance(value, dict):
-        return json.dumps(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return Made(properties.get("Name", name), {})

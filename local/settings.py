@@ -34,6 +34,7 @@ class Options:
         providers_dir: a folder with further descriptors.
         config: a YAML file that is laid over mooring.yaml.
         secrets: a JSON file with providers' secrets.
+        services: a JSON file with the policy of each service that may call the API.
         token_seconds: life of an access token at the simulated provider whose tokens expire.
         aws_through: address under which the functions reach the simulated AWS, of something that stands
             between, such as a proxy that makes calls fail; None lets them call it directly. What stands
@@ -45,6 +46,7 @@ class Options:
     providers_dir: Path | None = None
     config: Path | None = None
     secrets: Path | None = None
+    services: Path | None = None
     token_seconds: int = int(_LIFETIME)
     aws_through: str | None = None
 
@@ -66,6 +68,7 @@ def read_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Option
         providers_dir=_path(environ, "MOORING_PROVIDERS_DIR"),
         config=_path(environ, "MOORING_CONFIG"),
         secrets=_path(environ, "MOORING_SECRETS"),
+        services=_path(environ, "MOORING_SERVICES"),
         token_seconds=_number(
             _LIFETIME_NAME,
             environ.get(_LIFETIME_NAME) or _LIFETIME,

@@ -1,8 +1,8 @@
 """Checks AWS Signature Version 4 on a request, as API Gateway does for routes with AWS_IAM, and Lambda.
 
 The signature is made again with botocore's own signer and compared. Only the `Authorization` header is
-read: a signature in the query (a presigned URL) is refused, and no policy is evaluated, because the local
-stack has no IAM.
+read: a signature in the query (a presigned URL) is refused. What the caller may do is another question
+(`local/services.py`).
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
@@ -29,6 +29,8 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 +Credential=(?P<key>[^/,\s]+)/(?P<scope>[^,\s]+), *"
     r"SignedHeaders=(?P<headers>[a-z0-9;_-]+), *Signature=(?P<signature>[0-9a-f]{64})"
 )
+_ONCE = frozenset({"authorization", "host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"})
+_SECURITY_TOKEN = "x-amz-security-token"  # noqa: S105 - a header's name
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z")
 
 
@@ -43,6 +45,7 @@ def verify(
     region: str,
     service: str = SERVICE,
     now: datetime | None = None,
+    session_tokens: Mapping[str, str] | None = None,
 ) -> str:
     """The access key id that signed the request.
 
@@ -52,11 +55,15 @@ def verify(
         region: AWS region in the credential scope.
         service: signing name in it.
         now: with a time zone; the current time when left out.
+        session_tokens: session token by access key id, of those keys that are good only together with one.
 
     Raises:
         SignatureRefusedError: missing, malformed, too old or too new, unknown key, or wrong.
     """
     headers = request.joined_headers()
+    names = [name.lower() for name, _ in request.headers]
+    if any(names.count(name) > 1 for name in _ONCE):
+        raise SignatureRefusedError("a header that says who signed, or when, stands there twice")
     match = _AUTHORIZATION.fullmatch(headers.get("authorization", "").strip())
     if match is None:
         raise SignatureRefusedError("no AWS4-HMAC-SHA256 Authorization header")
@@ -67,9 +74,11 @@ def verify(
     secret = credentials.get(match["key"])
     if secret is None:
         raise SignatureRefusedError("unknown access key")
+    _check_session(headers.get(_SECURITY_TOKEN), (session_tokens or {}).get(match["key"]))
     signed = match["headers"].split(";")
-    if not {"host", "x-amz-date"} <= set(signed) or not set(signed) <= headers.keys():
-        raise SignatureRefusedError("host and x-amz-date must be signed, and signed headers present")
+    must_be_signed = {"host", *(name for name in headers if name.startswith("x-amz-"))}
+    if not must_be_signed <= set(signed) or not set(signed) <= headers.keys():
+        raise SignatureRefusedError("host and all x-amz- headers must be signed, and signed headers present")
     digest = hashlib.sha256(request.body).hexdigest()
     if headers.get("x-amz-content-sha256", digest) != digest:
         raise SignatureRefusedError("x-amz-content-sha256 is not the body's hash")
@@ -106,6 +115,12 @@ class _Signer(SigV4Auth):
     def payload(self, request: AWSRequest) -> str:
         del request
         return self._digest
+
+
+def _check_session(given: str | None, own: str | None) -> None:
+    """A key from STS is good only with its session token, and any other key only without one."""
+    if not hmac.compare_digest((given or "").encode(), (own or "").encode()):
+        raise SignatureRefusedError("the session token is missing, or not that of the access key")
 
 
 def _check_time(timestamp: str, now: datetime) -> None:

@@ -20,6 +20,7 @@ from local.aws_requests import note_call
 from local.callers import credentials_of
 from local.console import Console
 from local.demo import Demo, DemoConfig, start_demo
+from local.demo.events import subscribe
 from local.emulator import FunctionSpec, InvocationResult, emulator_path
 from local.functions import as_json, first_event, spec_of, warm
 from local.invoker import Invoker
@@ -29,6 +30,7 @@ from local.processes import guarded
 from local.providers import Providers, start_simulators, store_secrets, without_secret
 from local.provision import CREDENTIALS, Function, Provisioned, provision, short_name
 from local.runtime import RuntimePool
+from local.services import Services, read_services
 from local.settings import Options, read_secrets
 from local.stack_dir import StackDir, StackError
 from local.starters import Starters
@@ -67,6 +69,7 @@ class Stack:
         self._specs: dict[str, FunctionSpec] = {}
         self._pools: dict[str, RuntimePool] = {}
         self._invoker = Invoker(self._report)
+        self._services: Services = {}
         self.info: dict[str, Any] = {}
         """The content of stack.json."""
 
@@ -90,6 +93,7 @@ class Stack:
         emulator_path()
         guarded([])
         given = read_secrets(self._options.secrets)
+        self._services = read_services(self._options.services)
         listener = self._cleanup.enter_context(_listen(self._options.port))
         self._base_url = f"http://{HOST}:{listener.getsockname()[1]}"
         self._state.hold(self._base_url)
@@ -113,6 +117,8 @@ class Stack:
         self._stage(local, providers, demo)
         endpoint_url, resources = made.result()
         store_secrets(endpoint_url, STAGE, providers.secrets)
+        for bus in resources.buses.values():
+            demo.listen(subscribe(endpoint_url, REGION, CREDENTIALS, bus))
         starters = Starters(resources, endpoint_url, self._invoker)
         lambda_url = self._start_lambda_api(resources, endpoint_url, starters)
         # They wait for what runs, which ends with the function processes: after those, so before them here.
@@ -216,6 +222,7 @@ class Stack:
             credentials=dict([CREDENTIALS]),
             listener=listener,
             report=self._report,
+            services=self._services,
         )
         self._cleanup.callback(gateway.stop)
         gateway.start()
@@ -236,9 +243,12 @@ class Stack:
             "functions": {function.name: function.physical_name for function in resources.functions},
             "tables": {short_name(name): name for name in resources.tables.values()},
             "queues": {short_name(name): url for name, url in resources.queues.items()},
+            "buses": list(resources.buses.values()),
+            "buckets": list(resources.buckets.values()),
             "providers": dict(providers.base_urls),
             "link_key": {"path": str(self._state.link_key), "kid": KID},
             "credentials": {"access_key_id": CREDENTIALS[0], "secret_access_key": CREDENTIALS[1]},
+            "services": {name: service.credentials for name, service in self._services.items()},
         }
         self._state.announce([as_json(spec) for spec in self._specs.values()], self.info)
 

@@ -8,8 +8,9 @@ At the Lambda API's address, no signature needed:
     POST /_local/schedules/NAME/pause        and resume
     POST /_local/queues/NAME/pause           leave its messages lying; answers when no batch is under way
     POST /_local/queues/NAME/resume
+    POST /_local/streams/NAME/pause          and resume: the same for a table's stream
 
-NAME is what stack.json calls a queue, and for a schedule the function that it starts.
+NAME is what stack.json calls a queue or table, and for a schedule the function that it starts.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +19,10 @@ from typing import Any
 from local.invoker import Invoker
 from local.poller import Poller
 from local.provision import Provisioned, client, short_name
+from local.stream import StreamPoller
 from local.timetable import Timetable
+
+type Starter = Poller | StreamPoller | Timetable
 
 
 class Starters:
@@ -37,6 +41,13 @@ class Starters:
             sqs = client("sqs", endpoint_url, poller_of=functions[_name(trigger.function)])
             poller = Poller(trigger, resources.queues[trigger.queue], sqs, invoker)
             self._queues[short_name(trigger.queue)] = poller
+        self._streams: dict[str, StreamPoller] = {}
+        for changes in resources.stream_triggers:
+            own = functions[_name(changes.function)]
+            streams, s3 = (
+                client(service, endpoint_url, poller_of=own) for service in ("dynamodbstreams", "s3")
+            )
+            self._streams[short_name(changes.table)] = StreamPoller(changes, streams, s3, invoker)
         self._schedules = {
             functions[_name(schedule.function)]: Timetable(schedule, invoker)
             for schedule in resources.schedules
@@ -74,24 +85,26 @@ class Starters:
             return 200, self._listed()
         kind, _, rest = path.partition("/")
         name, _, verb = rest.partition("/")
-        found = self._schedules.get(name) if kind == "schedules" else None
-        starter: Poller | Timetable | None = self._queues.get(name) if kind == "queues" else found
+        starter = self._kinds().get(kind, {}).get(name)
         action = _actions(starter).get(verb) if method == "POST" else None
         if action is None:
             return 404, {"error": f"there is no /_local/{path} with this method"}
         return 200, action()
 
-    def _all(self) -> list[Poller | Timetable]:
-        return [*self._queues.values(), *self._schedules.values()]
+    def _kinds(self) -> Mapping[str, Mapping[str, Starter]]:
+        return {"queues": self._queues, "streams": self._streams, "schedules": self._schedules}
+
+    def _all(self) -> list[Starter]:
+        return [starter for kind in self._kinds().values() for starter in kind.values()]
 
     def _listed(self) -> object:
         return {
-            "queues": {name: {"paused": poller.paused} for name, poller in self._queues.items()},
-            "schedules": {name: {"paused": table.paused} for name, table in self._schedules.items()},
+            kind: {name: {"paused": starter.paused} for name, starter in starters.items()}
+            for kind, starters in self._kinds().items()
         }
 
 
-def _actions(starter: Poller | Timetable | None) -> Mapping[str, Callable[[], Any]]:
+def _actions(starter: Starter | None) -> Mapping[str, Callable[[], Any]]:
     if starter is None:
         return {}
     both: dict[str, Callable[[], Any]] = {"pause": starter.pause, "resume": starter.resume}

@@ -1,6 +1,7 @@
-"""What starts functions besides requests, as the template declares it: queues and schedules.
+"""What starts functions besides requests, as the template declares it: queues, streams and schedules.
 
-Sources: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html and
+Sources: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html,
+https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html and
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local.filters import read_filters
 from local.template import TemplateError
 
 CONCURRENCY = 4
@@ -22,6 +24,13 @@ _QUEUE_PROPERTIES = frozenset(
     {"BatchSize", "Enabled", "EventSourceArn", "FunctionName", "FunctionResponseTypes"}
     | {"MaximumBatchingWindowInSeconds", "MetricsConfig", "ScalingConfig", "Tags"}
 )
+_STREAM_PROPERTIES = frozenset(
+    {"BatchSize", "BisectBatchOnFunctionError", "DestinationConfig", "Enabled", "EventSourceArn"}
+    | {"FilterCriteria", "FunctionName", "FunctionResponseTypes", "MaximumRecordAgeInSeconds"}
+    | {"MaximumRetryAttempts", "ParallelizationFactor", "StartingPosition", "Tags"}
+)
+_DEFAULT_STREAM_BATCH = 100
+_FOR_EVER = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,40 @@ class QueueTrigger:
     def queue(self) -> str:
         """The queue's name."""
         return self.queue_arn.rpartition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTrigger:
+    """An event source mapping: changes of a table go to a function.
+
+    Attributes:
+        name: as the template names it.
+        function: physical name or ARN.
+        stream_arn: the table's stream.
+        filters: patterns; a record that matches none does not reach the function.
+        batch_size: records in one event at most.
+        partial: whether the function says from which record on it failed.
+        bisect: whether a batch at which the function failed is split.
+        retries: how often a batch is tried again; -1 for ever.
+        age_seconds: how old a record may become meanwhile; -1 for ever.
+        bucket: what takes a batch that is given up; None loses it.
+    """
+
+    name: str
+    function: str
+    stream_arn: str
+    filters: tuple[Mapping[str, Any], ...] = ()
+    batch_size: int = _DEFAULT_STREAM_BATCH
+    partial: bool = False
+    bisect: bool = False
+    retries: int = _FOR_EVER
+    age_seconds: int = _FOR_EVER
+    bucket: str | None = None
+
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return self.stream_arn.partition(":table/")[2].partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +136,39 @@ def queue_trigger(name: str, properties: Mapping[str, Any]) -> QueueTrigger | No
         window_seconds=window,
         concurrency=min(wanted, CONCURRENCY),
         partial="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
+    )
+
+
+def stream_trigger(name: str, properties: Mapping[str, Any]) -> StreamTrigger | None:
+    """An `AWS::Lambda::EventSourceMapping` of a table's stream, resolved; None when it is switched off.
+
+    Args:
+        name: logical id.
+        properties: its properties.
+
+    Raises:
+        TemplateError: it asks for what the local stack does not do.
+    """
+    destination = properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    odd = [*sorted(properties.keys() - _STREAM_PROPERTIES)]
+    odd += [str(destination)] if destination and ":s3:::" not in destination else []
+    if properties.get("StartingPosition") != "TRIM_HORIZON":
+        odd.append("StartingPosition")
+    if odd:
+        raise TemplateError(f"{name}: the local stack feeds no stream with {', '.join(odd)}")
+    if str(properties.get("Enabled", True)).lower() == "false":
+        return None
+    return StreamTrigger(
+        name=name,
+        function=properties["FunctionName"],
+        stream_arn=properties["EventSourceArn"],
+        filters=read_filters(name, properties.get("FilterCriteria", {})),
+        batch_size=int(properties.get("BatchSize", _DEFAULT_STREAM_BATCH)),
+        partial="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
+        bisect=str(properties.get("BisectBatchOnFunctionError", False)).lower() == "true",
+        retries=int(properties.get("MaximumRetryAttempts", _FOR_EVER)),
+        age_seconds=int(properties.get("MaximumRecordAgeInSeconds", _FOR_EVER)),
+        bucket=destination.rpartition(":")[2] if destination else None,
     )
 
 

@@ -125,6 +125,7 @@ def requests(provider: str) -> list[Expected]:
     one = f"{_MERCHANT}/{provider}/default"
     unsigned = [
         ("GET", _MERCHANT),
+        ("GET", one),
         ("GET", f"{one}/token"),
         ("POST", f"{one}/unauthorized"),
         ("POST", f"{one}/refresh"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from mooring.core.link import MAX_LIFETIME_SECONDS
 
 DEFAULT_TTL_SECONDS = 600
+DEFAULT_WAIT_SECONDS = 30
 _CODES = (
     "Exit codes: 0 done; 1 it could not be done, and standard error says what to do; 2 the command line is "
     "wrong; 130 interrupted."
@@ -44,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
             commands,
             "disconnect",
             "Disconnect one connection and erase its tokens.",
-            "Asks first. The provider is not told; the merchant can connect again at any time.",
+            "Asks first. Its tokens are then revoked at the provider, if that has a way. The merchant can "
+            "connect again at any time.",
         )
     )
     _stage(
@@ -61,6 +63,40 @@ def parser() -> argparse.ArgumentParser:
             "redrive",
             "Send dead letters through once more, after mending what made them fail.",
             "Asks first. What is not understood stays where it is. No harm is done by running it twice.",
+        )
+    )
+    _forget(
+        _command(
+            commands,
+            "forget",
+            "Erase every row of a merchant, and prove it.",
+            "Asks first. Disconnects what lives, so that its tokens are revoked. Scans both tables whole, "
+            "twice.",
+        )
+    )
+    _reseal(
+        _command(
+            commands,
+            "reseal",
+            "Wrap all data keys anew under another KMS key.",
+            "No token is opened, and everything may run meanwhile. No harm is done by running it twice.",
+        )
+    )
+    _export(
+        _command(
+            commands,
+            "export",
+            "Write all connections to a file, tokens sealed to a public key.",
+            "Changes nothing. While it runs, a refresh can make an exported refresh token worthless: "
+            "docs/leaving.md.",
+        )
+    )
+    _import(
+        _command(
+            commands,
+            "import",
+            "Store the connections of an export file here.",
+            "Asks first. Nothing newer is overwritten, and no harm is done by running it twice.",
         )
     )
     _stage(
@@ -149,11 +185,55 @@ def _disconnect(command: argparse.ArgumentParser) -> None:
 
 def _redrive(command: argparse.ArgumentParser) -> None:
     _stage(command)
-    command.add_argument(
-        "--queue", choices=("refresh", "recovery"), help="only the dead letters of this queue (default: both)"
-    )
+    queues = ("refresh", "recovery", "revoke")
+    command.add_argument("--queue", choices=queues, help="only the dead letters of this queue (default: all)")
     command.add_argument(
         "--dry-run", action="store_true", help="move nothing: count by kind and schema, with the oldest age"
+    )
+    command.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _forget(command: argparse.ArgumentParser) -> None:
+    _api(command)
+    command.add_argument("merchant", metavar="M", help="the merchant's id")
+    command.add_argument(
+        "--wait",
+        type=int,
+        default=DEFAULT_WAIT_SECONDS,
+        metavar="SECONDS",
+        help="how long to wait for providers to revoke tokens, to tell how that went (default: %(default)s)",
+    )
+    command.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _reseal(command: argparse.ArgumentParser) -> None:
+    _stage(command)
+    command.add_argument("--to", required=True, metavar="KEY_ARN", help="the KMS key to wrap them under")
+    command.add_argument(
+        "--dry-run", action="store_true", help="change nothing: count data keys by the key they are under"
+    )
+
+
+def _export(command: argparse.ArgumentParser) -> None:
+    _stage(command)
+    command.add_argument(
+        "file", type=Path, metavar="FILE", help="the file to write; it must not be there yet"
+    )
+    command.add_argument(
+        "--to", required=True, type=Path, metavar="PUBLIC_KEY", help="the receiver's public key, PEM or JWK"
+    )
+
+
+def _import(command: argparse.ArgumentParser) -> None:
+    _stage(command)
+    command.add_argument("file", type=Path, metavar="FILE", help="the export file")
+    command.add_argument(
+        "--key", required=True, type=Path, metavar="PRIVATE_KEY", help="the key that opens it, PEM or JWK"
+    )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="store nothing: open every line, and say what would be imported",
     )
     command.add_argument("--yes", action="store_true", help="do not ask")
 

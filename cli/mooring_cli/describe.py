@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mooring.core.provider import Call, Provider, RateLimit, Refresh, Uninstall
+from mooring.core.provider import Call, Provider, RateLimit, Refresh, Revoke, Uninstall
 from mooring.providers.descriptor import Descriptor
 
 
@@ -21,7 +21,7 @@ def facts(provider: Provider, descriptor: Descriptor, enabled: bool) -> dict[str
         "account": account(provider),
         "lifetime": lifetime(provider),
         "refresh": _refresh(provider.refresh),
-        "revoke": call(provider.revoke),
+        "revoke": _revoke(provider.revoke),
         "uninstall": _uninstall(provider.uninstall),
         "probe": call(provider.probe),
         "identity": call(provider.identity.call) if provider.identity else None,
@@ -77,6 +77,22 @@ def _refresh(refresh: Refresh | None) -> dict[str, Any] | None:
         "idle_days": refresh.idle_days,
         "parameters": {**refresh.parameters},
         "extra": {**refresh.extra},
+    }
+
+
+def _revoke(revoke: Revoke | None) -> dict[str, Any] | None:
+    if revoke is None:
+        return None
+    return {
+        "call": f"{revoke.method} {revoke.url}",
+        "way": revoke.way,
+        "token": revoke.token,
+        "ends": revoke.ends,
+        "client_authentication": revoke.client_authentication,
+        "body": revoke.body,
+        "parameters": {**revoke.parameters},
+        "details": {**revoke.details},
+        "extra": {**revoke.extra},
     }
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mooring.core.connection import Status
-from mooring_cli.findings import Facts, Finding, Level, judge
+from mooring_cli.finding import Finding, Level
+from mooring_cli.findings import Facts, judge
 from mooring_cli.output import moment, number, progress, show_json, show_marked, show_table
 from mooring_cli.outside import circuits, metrics, queues
 from mooring_cli.project import enabled_providers
@@ -130,6 +131,10 @@ def _as_json(stage: Stage, now: int, facts: Facts, findings: Sequence[Finding]) 
         "put_off": {"count": survey.reasons.total(), "reasons": dict(survey.reasons.most_common())},
         "expiring": _ending(survey.expiring),
         "needs_reconnect": {"count": survey.lost.total(), "reasons": dict(survey.lost.most_common())},
+        "revocations": {
+            "failed": survey.unrevoked.total(),
+            "providers": dict(survey.unrevoked.most_common()),
+        },
         "confirmations": {"pending": survey.waiting, "lapsed": survey.lapsed},
         "circuits": [circuit._asdict() for circuit in facts.circuits],
         "queues": {name: _queue(queue) for name, queue in facts.queues.items()},

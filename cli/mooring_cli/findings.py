@@ -1,19 +1,18 @@
 """Judging what was counted: which findings need somebody, what to do, and where the runbook says more."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
 from typing import NamedTuple
 
 from mooring.core.errors import Reason
 from mooring.core.upkeep import Circuit
+from mooring_cli.finding import Finding, Level
 from mooring_cli.output import moment, number, span
 from mooring_cli.outside import WINDOW_SECONDS, Metrics, Queue
+from mooring_cli.queue_findings import queue_findings
 from mooring_cli.survey import Ending, Survey, Tally
 
 PATIENCE_SECONDS = 360
 """What is younger heals by itself: the longest pause has four minutes, then come a sweep and a call."""
-WORK_PATIENCE_SECONDS = 900
-"""A hint about an uninstall may wait in the refresh queue for ten minutes, on purpose."""
 _OURS = frozenset(
     {
         Reason.PROVIDER_MISCONFIGURED,
@@ -35,24 +34,6 @@ _SECTIONS: Mapping[str, str] = {
     Reason.PROVIDER_TIMEOUT: "alarm-overdue",
 }
 """Where the runbook tells more of a reason than it does under the others."""
-
-
-class Level(StrEnum):
-    """How bad: nothing, worth knowing, or somebody has to act."""
-
-    OK = "ok"
-    NOTE = "note"
-    ATTENTION = "attention"
-
-
-class Finding(NamedTuple):
-    """One line of the examination; `advice` and `runbook` (an anchor) are empty where none is needed."""
-
-    name: str
-    level: Level
-    text: str
-    advice: str = ""
-    runbook: str = ""
 
 
 class Facts(NamedTuple):
@@ -80,10 +61,11 @@ def judge(facts: Facts, now: int) -> list[Finding]:
         _put_off(facts.survey),
         _stuck(facts.survey.stuck, facts.options),
         *_circuits(facts.circuits, now, facts.options),
-        *_queues(facts.queues, facts.options),
+        *queue_findings(facts.queues, facts.options),
         _confirmations(facts.survey),
         _expiring(facts.survey.expiring),
         _lost(facts.survey),
+        _unrevoked(facts.survey),
     ]
     return found
 
@@ -214,47 +196,6 @@ def _ramping(circuit: Circuit, now: int) -> Finding:
     return Finding("circuits", Level.NOTE, text)
 
 
-def _queues(queues: Mapping[str, Queue | None], options: str) -> Iterator[Finding]:
-    for name, queue in queues.items():
-        if queue is None:
-            yield Finding(
-                f"queue {name}",
-                Level.ATTENTION,
-                "is not there",
-                "Deploy the stage: make deploy",
-                "what-to-watch",
-            )
-        elif not queue.depth:
-            yield Finding(f"queue {name}", Level.OK, "empty")
-        else:
-            yield _queue(queue, options)
-
-
-def _queue(queue: Queue, options: str) -> Finding:
-    old = "" if queue.oldest_seconds is None else f", the oldest for {span(queue.oldest_seconds)}"
-    text = f"{number(queue.depth, 'message')}{old}"
-    # Only the refresh queue is full on good days, and where no age is known its depth proves nothing. SQS
-    # leaves what was received three times out of that age, so it says nothing of the recovery queue.
-    bad = queue.name != "refresh" or (queue.oldest_seconds or 0) > WORK_PATIENCE_SECONDS
-    if not bad:
-        return Finding(f"queue {queue.name}", Level.NOTE, text)
-    advice, anchor = _QUEUE_ADVICE[queue.name], f"{queue.name}-queue"
-    if queue.name.endswith("-dead"):
-        name = queue.name.removesuffix("-dead")
-        advice, anchor = f"{advice}: mooring redrive --queue {name}{options}", queue.name
-    return Finding(f"queue {queue.name}", Level.ATTENTION, text, advice, f"alarm-{anchor}")
-
-
-_QUEUE_ADVICE = {
-    "refresh": "The workers do not keep up: look for throttles, and at the provider's answers",
-    "refresh-dead": "Messages that failed five times. Find out why, mend it, and send them through once more",
-    "recovery": "Tokens that wait to be stored, and are nowhere else. Look again in a minute, for they are "
-    "tried every fifteen seconds; if they still wait, mend the table first",
-    "recovery-dead": "Tokens that could not be stored, and are nowhere else. Never purge this queue. Mend "
-    "the table, and send them through once more",
-}
-
-
 def _confirmations(survey: Survey) -> Finding:
     if not survey.waiting + survey.lapsed:
         return Finding("confirmations", Level.OK, "none pending")
@@ -278,6 +219,17 @@ def _lost(survey: Survey) -> Finding:
         f"{number(survey.lost.total(), 'connection')}, for their merchants to mend: {_counted(survey.lost)}"
     )
     return Finding("needs reconnect", Level.NOTE, text)
+
+
+def _unrevoked(survey: Survey) -> Finding:
+    """Cut off here, and still granted there. What can be tried again lies among the dead letters."""
+    if not survey.unrevoked:
+        return Finding("revocations", Level.OK, "none failed")
+    text = (
+        f"{number(survey.unrevoked.total(), 'connection')} cut off here whose tokens the provider did not "
+        f"revoke: {_counted(survey.unrevoked)}"
+    )
+    return Finding("revocations", Level.NOTE, text)
 
 
 def _tally(tally: Tally) -> str:

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mooring.adapters import revocation_queue, work_messages
 from mooring.adapters import sqs as recovery_messages
-from mooring.adapters import work_messages
 from mooring.adapters.message_fields import fields, load
 from mooring.core.errors import Failure
 from mooring_cli.errors import CommandError
 
-QUEUES = ("refresh", "recovery")
+QUEUES = ("refresh", "recovery", "revoke")
 """The queues that have dead letters, by short name."""
 HOLD_SECONDS = 300
 """For so long nobody else sees a message that was received: longer than ten of them take."""
@@ -35,8 +35,9 @@ _MOST_BYTES = 262_144
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "refresh": work_messages.parse,
     "recovery": recovery_messages.parse,
+    "revoke": revocation_queue.parse,
 }
-_KINDS = frozenset({"refresh", "hint", "confirm", "notice", "connected", "refreshed"})
+_KINDS = frozenset({"refresh", "hint", "confirm", "notice", "connected", "refreshed", "revocation"})
 _MOST_SCHEMA = 999
 _PLAIN = re.compile(r"[A-Za-z_' ]{1,80}")
 

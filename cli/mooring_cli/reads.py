@@ -57,10 +57,11 @@ def run_token(options: argparse.Namespace) -> None:
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    revocation = entry.get("revocation")
     return (
         str(entry["provider"]),
         str(entry["account_id"]),
-        str(entry["status"]),
+        f"{entry['status']} ({revocation})" if revocation else str(entry["status"]),
         str(entry["generation"]),
         str(entry["version"]),
         " ".join(entry.get("scopes") or ()),

@@ -17,7 +17,7 @@ _COLUMNS = ("queue", "kind", "schema", "messages", "oldest", "problem")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Move the dead letters of one queue or of both, asking first; or only count them.
+    """Move the dead letters of one queue or of all, asking first; or only count them.
 
     Raises:
         UsageError: there is no terminal to ask at, and neither `--yes` nor `--dry-run`.

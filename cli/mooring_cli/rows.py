@@ -1,4 +1,4 @@
-"""Reading a whole table of connections, with named attributes only: never a sealed field."""
+"""Reading a whole table, page by page: with named attributes only where no sealed field is wanted."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -25,6 +25,31 @@ def scan(
     for page in pages:
         yield from ({name: _plain(value) for name, value in item.items()} for item in page["Items"])
         step(len(page["Items"]))
+
+
+def pages(
+    client: Any,
+    table: str,
+    attributes: Sequence[str],
+    step: Callable[[int], None] = lambda _rows: None,
+    **more: Any,
+) -> Iterator[list[dict[str, Any]]]:
+    """Every row as DynamoDB writes it, page by page, read consistently. Raises botocore's errors.
+
+    Args:
+        client: a DynamoDB client.
+        table: the table's name.
+        attributes: what to read of each row; nothing named means whole rows.
+        step: told how many rows were read for each page, once whoever asked is done with it.
+        more: further parameters of the scan, such as a filter.
+    """
+    if attributes:
+        names = {f"#{name}": name for name in attributes}
+        more["ProjectionExpression"] = ", ".join(names)
+        more["ExpressionAttributeNames"] = {**names, **more.get("ExpressionAttributeNames", {})}
+    for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True, **more):
+        yield page["Items"]
+        step(page["ScannedCount"])
 
 
 def about(client: Any, table: str) -> int | None:

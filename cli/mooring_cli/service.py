@@ -91,9 +91,15 @@ class Service:
         self._session = URLLib3Session(timeout=_TIMEOUT_SECONDS, proxies=proxies)
 
     def connections(self, merchant: str) -> list[dict[str, Any]]:
-        """A merchant's connections as the API lists them. Raises CommandError."""
-        found = self._ask("GET", _path(merchant), merchant)
-        return [entry for entry in found.get("connections") or () if isinstance(entry, dict)]
+        """A merchant's connections as the API lists them, page by page. Raises CommandError."""
+        found: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            page = self._ask("GET", _path(merchant) + after, merchant)
+            found += [entry for entry in page.get("connections") or () if isinstance(entry, dict)]
+            if not isinstance(page.get("next"), str):
+                return found
+            after = f"?next={quote(page['next'], safe='')}"
 
     def token(self, merchant: str, provider: str, account: str) -> dict[str, Any]:
         """The answer of the token route, with `access_token` in it. Raises CommandError."""

@@ -20,7 +20,7 @@ from mooring_cli.errors import CommandError, UsageError
 from mooring_cli.stack import Stack, find_stack
 
 LOCAL = "local"
-QUEUES = ("refresh", "refresh-dead", "recovery", "recovery-dead")
+QUEUES = ("refresh", "refresh-dead", "recovery", "recovery-dead", "revoke", "revoke-dead")
 RESTART = "Stop the local stack and start it again: make run"
 
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,15}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mooring.core.connection import Status
+from mooring.core.revocation import Revoked
 
 ATTRIBUTES = (
     "merchant_id",
@@ -25,6 +26,7 @@ ATTRIBUTES = (
     "expires_at",
     "expiring_at",
     "last_error",
+    "revocation",
     "pending_until",
 )
 """What is read of each row: no token, sealed or not."""
@@ -78,7 +80,8 @@ class Survey:
     dead token. `disabled` counts active connections of providers that are not enabled, by provider;
     `forsaken` are those of them that are late or have a dead token. They are in no other tally, because
     no sweep looks for them. `expiring` are those whose merchant must come back before their grant ends.
-    `waiting` and `lapsed` count sets of tokens that nobody confirmed yet.
+    `waiting` and `lapsed` count sets of tokens that nobody confirmed yet. `unrevoked` counts by provider
+    those whose tokens the provider did not revoke when they were cut off.
 
     Args:
         enabled: the ids of the enabled providers, or None where they are not known.
@@ -99,6 +102,7 @@ class Survey:
     expiring: Ending = field(default_factory=Ending)
     waiting: int = 0
     lapsed: int = 0
+    unrevoked: Counter[str] = field(default_factory=Counter)
 
     @property
     def total(self) -> int:
@@ -114,6 +118,8 @@ class Survey:
             return
         provider, status = str(row["connection"]).partition("#")[0], str(row.get("status"))
         self.statuses.setdefault(provider, Counter())[status] += 1
+        if status == Status.DISCONNECTED and row.get("revocation") == Revoked.FAILED:
+            self.unrevoked[provider] += 1
         if status == Status.NEEDS_RECONNECT:
             self.lost[_reason(row)] += 1
         elif status != Status.ACTIVE:

@@ -1,7 +1,8 @@
 """Brightcart, a made-up product that uses Mooring: what a newcomer sees first, and an example to copy.
 
-It signs links (`links`), lists and ends connections (`listing`) and shows all on one page. It never asks
-for a token. It has no login: whoever opens it acts as the merchant that the page names.
+It signs links (`links`), lists and ends connections (`listing`), hears what becomes of them (`events`) and
+shows all on one page. It never asks for a token. It has no login: whoever opens it acts as the merchant
+that the page names.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.demo.app import create_app
+from local.demo.events import Inbox, Receive
 from local.demo.links import LinkSigner
 from local.demo.listing import ConnectionsApi
 from local.simulators.server import LoopbackServer
@@ -44,9 +46,14 @@ class DemoConfig:
 class Demo:
     """The running demo product; `url` is its origin, without a slash at the end."""
 
-    def __init__(self, server: LoopbackServer) -> None:
+    def __init__(self, server: LoopbackServer, inbox: Inbox) -> None:
         self._server = server
+        self._inbox = inbox
         self.url = server.url
+
+    def listen(self, receive: Receive) -> None:
+        """Show the events that `receive` gives; until then the page shows none."""
+        self._inbox.listen(receive)
 
     def stop(self) -> None:
         """Stop serving and free the port."""
@@ -61,5 +68,6 @@ def start_demo(config: DemoConfig) -> Demo:
     """
     signer = LinkSigner(config.base_url, Path(config.link_key_path), config.kid)
     connections = ConnectionsApi(config.base_url, config.region, config.credentials)
-    app = create_app(config.merchant, config.providers, signer, connections)
-    return Demo(LoopbackServer(app, config.port))
+    inbox = Inbox()
+    app = create_app(config.merchant, config.providers, signer, connections, inbox)
+    return Demo(LoopbackServer(app, config.port), inbox)

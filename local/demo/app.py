@@ -12,6 +12,7 @@ from flask import Flask, Response, abort, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from local.demo import words
+from local.demo.events import Inbox, Said
 from local.demo.links import LinkSigner
 from local.demo.listing import ConnectionsApi, Listing, Row
 from local.simulators.strict import is_foreign_form
@@ -21,6 +22,7 @@ Providers = Sequence[tuple[str, str]]
 _HERE = Path(__file__).parent
 _CONNECTED = frozenset({"active", "needs_reconnect"})
 _UNNAMED_ACCOUNT = "default"
+_EVENTS_SHOWN = 5
 # What a row's button does; a status that is not here has none.
 _ACTIONS = {
     "active": "disconnect",
@@ -36,7 +38,9 @@ _POLICY = (
 )
 
 
-def create_app(merchant: str, providers: Providers, signer: LinkSigner, api: ConnectionsApi) -> Flask:
+def create_app(
+    merchant: str, providers: Providers, signer: LinkSigner, api: ConnectionsApi, inbox: Inbox
+) -> Flask:
     """The demo's WSGI app.
 
     Args:
@@ -44,13 +48,15 @@ def create_app(merchant: str, providers: Providers, signer: LinkSigner, api: Con
         providers: (id, name) of each provider to offer.
         signer: signs links.
         api: lists connections.
+        inbox: the events that have come.
     """
     app = Flask(__name__, template_folder=str(_HERE / "templates"), static_folder=str(_HERE / "static"))
     names = dict(providers)
 
     def page() -> str:
         who = _merchant(merchant)
-        view = page_view(api.list(who, _PAGE_AGENT), providers, time.time())
+        said = inbox.of(who, _EVENTS_SHOWN)
+        view = page_view(api.list(who, _PAGE_AGENT), said, providers, time.time())
         result = words.banner(request.args, names)
         return render_template("page.html", merchant=who, usual=merchant, banner=result, **view)
 
@@ -60,7 +66,11 @@ def create_app(merchant: str, providers: Providers, signer: LinkSigner, api: Con
         rows = [
             {**row._asdict(), "connected": words.ago_words(row.connected_at, now)} for row in listing.rows
         ]
-        return jsonify({"trouble": listing.trouble, "connections": rows})
+        said = [
+            {"id": each.event_id, "when": words.ago_words(each.at, now)}
+            for each in inbox.of(_merchant(merchant), _EVENTS_SHOWN)
+        ]
+        return jsonify({"trouble": listing.trouble, "connections": rows, "events": said})
 
     def connect(provider: str) -> Response:
         _known(provider, names)
@@ -91,9 +101,10 @@ def create_app(merchant: str, providers: Providers, signer: LinkSigner, api: Con
     return app
 
 
-def page_view(listing: Listing, providers: Providers, now: float) -> dict[str, Any]:
-    """What the page shows: cards, connections, and the trouble with listing them, if any."""
+def page_view(listing: Listing, said: Sequence[Said], providers: Providers, now: float) -> dict[str, Any]:
+    """What the page shows: cards, connections, events, and the trouble with listing them, if any."""
     names = dict(providers)
+    rows = [[r.provider, r.account_id, r.status, r.version] for r in listing.rows]
     return {
         "cards": [_card(provider, name, listing) for provider, name in providers],
         "connections": [_connection(row, names, now) for row in listing.rows],
@@ -101,7 +112,8 @@ def page_view(listing: Listing, providers: Providers, now: float) -> dict[str, A
         "trouble": listing.trouble,
         "more": listing.more,
         # What the script compares with its first look, as something may change in between.
-        "facts": [listing.trouble, [[r.provider, r.account_id, r.status, r.version] for r in listing.rows]],
+        "facts": [listing.trouble, rows, [each.event_id for each in said]],
+        "events": [_event(each, names, now) for each in said],
     }
 
 
@@ -126,12 +138,22 @@ def _connection(row: Row, names: dict[str, str], now: float) -> dict[str, Any]:
         **row._asdict(),
         "name": name,
         "status_words": words.status_words(row.status),
-        "why": words.why_words(row.status, row.last_error, name),
+        "why": words.why_words(row.status, row.last_error, name, row.revocation),
         "expires_at": row.expires_at if alive else None,
         "good_for": words.good_for_words(row.expires_at, now) if alive else "over",
         "connected": words.ago_words(row.connected_at, now),
         "connected_iso": datetime.fromtimestamp(row.connected_at, UTC).isoformat(timespec="seconds"),
         "action": _ACTIONS.get(row.status) if row.provider in names else None,
+    }
+
+
+def _event(said: Said, names: dict[str, str], now: float) -> dict[str, Any]:
+    return {
+        **said._asdict(),
+        "name": names.get(said.provider, said.provider),
+        "account": None if said.account_id == _UNNAMED_ACCOUNT else said.account_id,
+        "does": words.reaction(said.kind),
+        "when": words.ago_words(said.at, now),
     }
 
 

@@ -24,6 +24,7 @@ class Row(NamedTuple):
     expires_at: int | None
     connected_at: int
     last_error: str | None
+    revocation: str | None = None
 
 
 class Listing(NamedTuple):
@@ -98,6 +99,7 @@ def _read(body: Mapping[str, Any]) -> Listing:
 
 def _row(item: Mapping[str, Any]) -> Row:
     expires_at, last_error = item.get("expires_at"), item.get("last_error")
+    revocation = item.get("revocation")
     return Row(
         provider=str(item["provider"]),
         account_id=str(item["account_id"]),
@@ -108,4 +110,5 @@ def _row(item: Mapping[str, Any]) -> Row:
         expires_at=None if expires_at is None else int(expires_at),
         connected_at=int(item["connected_at"]),
         last_error=None if last_error is None else str(last_error),
+        revocation=None if revocation is None else str(revocation),
     )

@@ -31,6 +31,13 @@ _WHY: dict[str, str] = {
     "disconnected": "Ended here.",
 }
 
+_REVOCATIONS: dict[str, str] = {
+    "revoked": " {name} has taken our access back.",
+    "unsupported": " {name} cannot be told: to end it there as well, remove the app there.",
+    "skipped": " {name} was not told, because it would end your other connection too.",
+    "failed": " {name} could not be told: to end it there as well, remove the app there.",
+}
+
 _ERRORS: dict[str, str] = {
     "provider_misconfigured": "{name} refuses Brightcart's settings. That is not your fault.",
     "provider_unavailable": "{name} cannot be reached right now.",
@@ -56,6 +63,15 @@ _REASONS: dict[str, str] = {
     "uninstalled_meanwhile": "The app was uninstalled at the provider in the meantime.",
 }
 
+_REACTIONS: dict[str, str] = {
+    "Connection Established": "Brightcart fetches everything once.",
+    "Connection Needs Reconnect": "Brightcart stops asking there, and asks you to connect again.",
+    "Connection Recovered": "Brightcart goes on where it stopped.",
+    "Connection Uninstalled": "Brightcart stops asking there.",
+    "Connection Disconnected": "Brightcart stops asking there.",
+    "Connection Expiring": "Brightcart asks you to connect again in time.",
+}
+
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _UNITS = ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute"))
 
@@ -79,17 +95,18 @@ def status_words(status: str) -> str:
     return _STATUSES.get(status, status)
 
 
-def why_words(status: str, last_error: str | None, name: str) -> str:
+def why_words(status: str, last_error: str | None, name: str, revocation: str | None = None) -> str:
     """Why a connection is not as it should be; empty when there is nothing to say.
 
     Args:
         status: of the connection.
         last_error: the reason word of what went wrong last, if anything did.
         name: the provider's name.
+        revocation: what became of the tokens of an ended connection at the provider, once that is known.
     """
     known = _ERRORS.get(last_error or "") or _WHY.get(status)
     if known:
-        return known.format(name=name)
+        return (known + _REVOCATIONS.get(revocation or "", "")).format(name=name)
     return f"Last problem: {last_error.replace('_', ' ')}." if last_error else ""
 
 
@@ -122,6 +139,11 @@ def good_for_words(expires_at: int | None, now: float) -> str:
     if expires_at is None:
         return "no end"
     return left_words(expires_at - now) if expires_at > now else "ran out"
+
+
+def reaction(kind: str) -> str:
+    """What Brightcart does when it hears of this kind of event."""
+    return _REACTIONS.get(kind, "")
 
 
 def ago_words(at: int, now: float) -> str:

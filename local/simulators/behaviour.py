@@ -23,6 +23,8 @@ class Behaviour:
         send_refresh_token: whether the answer to a refresh names a refresh token; one that does not
             leaves the old one in force, so nothing rotates either.
         ends_access_token: whether a refresh ends the earlier access tokens.
+        revokes: what its revocation endpoint ends: `token`, what the same consent led to, or `grant`, all
+            that the account ever granted; `nothing`: it says that it cannot revoke such tokens.
         delay_before_seconds: the token endpoint waits so long before it does its work.
         delay_after_seconds: and so long between its work and its answer.
     """
@@ -33,6 +35,7 @@ class Behaviour:
     grace_seconds: float = 0
     send_refresh_token: bool = True
     ends_access_token: bool = False
+    revokes: str = "token"
     delay_before_seconds: float = 0
     delay_after_seconds: float = 0
 
@@ -91,11 +94,14 @@ _FITS: dict[str, Callable[[object], bool]] = {
     "grace_seconds": _seconds(0, MAX_SECONDS),
     "send_refresh_token": _is_bool,
     "ends_access_token": _is_bool,
+    "revokes": _one_of("token", "grant", "nothing"),
     "delay_before_seconds": _seconds(0, MAX_DELAY_SECONDS),
     "delay_after_seconds": _seconds(0, MAX_DELAY_SECONDS),
 }
 
 EVERY_SITE = frozenset({"delay_before_seconds", "delay_after_seconds"})
 """What can be set at every simulated provider."""
-REFRESHING = frozenset(_FITS)
+REVOKING = frozenset(_FITS)
+"""What can be set at one whose tokens are refreshed, and that has a revocation endpoint."""
+REFRESHING = REVOKING - {"revokes"}
 """What can be set at one whose tokens are refreshed."""

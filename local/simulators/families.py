@@ -109,6 +109,13 @@ class Families:
         except RefreshUnknown:
             return None
 
+    def account_of(self, refresh_token: str) -> str | None:
+        """The account of a refresh token, replaced ones included."""
+        try:
+            return self._find(refresh_token).account
+        except RefreshUnknown:
+            return None
+
     def shown(self, rules: RefreshRules) -> list[dict[str, str | int | None]]:
         """The refresh tokens that are accepted now, with account and the end of a grace."""
         now = self._clock()

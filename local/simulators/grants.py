@@ -171,6 +171,12 @@ class GrantStore:
             ended = self._end_family(family) if family else 0
             return Ended(ended + (known is not None), 1 if family else 0)
 
+    def account_of(self, text: str) -> str | None:
+        """Whose access or refresh token this is, replaced ones included; None for one that nobody has."""
+        with self._lock:
+            known = self._tokens.get(text)
+            return known.account if known else self._families.account_of(text)
+
     def find(self, access_token: str) -> Token | None:
         """The live token with this text, or None when there is none or it has expired."""
         with self._lock:

@@ -20,7 +20,7 @@ from flask import Response, request
 
 from local.simulators.server import reset_on_close
 
-ENDPOINTS = frozenset({"token", "api"})
+ENDPOINTS = frozenset({"token", "api", "revoke"})
 HUGE_BYTES = 5_000_000
 BOMB_BYTES = 64_000_000
 DEPTH = 100_000

@@ -45,6 +45,19 @@ class RefreshingSite(Site):
             raise Refused("invalid_grant", "the refresh token was replaced", "reused") from None
         return self._issued(renewal, renewal.refresh_token if behaviour.send_refresh_token else None)
 
+    def end_by(self, token: str) -> None:
+        """End what a token stands for, as the behaviour says; one that nobody has is ended already.
+
+        Raises:
+            Refused: `unsupported_token_type` (RFC 7009 2.2.1).
+        """
+        if self.behaviour.revokes == "nothing":
+            raise Refused("unsupported_token_type", "this server revokes no such tokens")
+        account = self.grants.account_of(token) if self.behaviour.revokes == "grant" else None
+        if account is not None:
+            self.grants.end(account)
+        self.grants.end_one(token)
+
     def _issued(self, renewal: Renewal, told: str | None) -> Issued:
         seconds = self.behaviour.access_token_seconds
         token = Token(

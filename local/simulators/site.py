@@ -63,12 +63,16 @@ class Look:
 
 @dataclass(frozen=True)
 class Paths:
-    """URL rules of a provider: where consent is asked, where its form goes, token call, API call."""
+    """URL rules of a provider: where consent is asked, where its form goes, token call, API call.
+
+    `revoke` is that of its revocation endpoint (RFC 7009), where it has one.
+    """
 
     authorize: str
     consent: str
     token: str
     api: str
+    revoke: str | None = None
 
 
 class Site(ABC):
@@ -114,9 +118,13 @@ class Site(ABC):
     def api(self) -> Answer:
         """Answer an API call; refuses with `unauthorized`."""
 
+    def revoke(self) -> Answer:
+        """Answer a call of the revocation endpoint; only where `paths` names one."""
+        raise NotImplementedError
+
     @abstractmethod
     def sample(self, endpoint: str) -> Sample:
-        """What misbehaviour of `token` or `api` distorts."""
+        """What misbehaviour of `token`, `api` or `revoke` distorts."""
 
     def accounts(self) -> dict[str, str]:
         """The accounts that its admin page lists, with what each is called there."""
@@ -154,6 +162,8 @@ class Site(ABC):
             ("token", "POST", self.paths.token, self.token),
             ("api", "GET", self.paths.api, self.api),
         ]
+        if self.paths.revoke:
+            rules.append(("revoke", "POST", self.paths.revoke, self.revoke))
         for endpoint, method, rule, handler in rules:
             app.add_url_rule(rule, endpoint, self.view(endpoint, handler), methods=[method])
 
@@ -184,7 +194,7 @@ class Site(ABC):
         return answer
 
     def _refusal(self, endpoint: str, refused: Refused) -> Response:
-        if endpoint == "token":
+        if endpoint in ("token", "revoke"):
             return self.token_refusal(refused)
         if endpoint == "api":
             body = {"error": refused.reason, "message": refused.message}

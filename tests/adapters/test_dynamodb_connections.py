@@ -12,10 +12,11 @@ from mooring.adapters.dynamodb_connections import (
 )
 from mooring.adapters.dynamodb_flows import DynamoFlows
 from mooring.adapters.patience import STORE_SECONDS, Patience
+from mooring.core.connection import Status, Wanted
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from tests.contract.aws_server import CONNECTIONS, FLOWS, AwsServer, Fault
-from tests.contract.samples import NOW, a_link, a_state, exchange
+from tests.contract.samples import NOW, a_link, a_state, exchange, listed
 
 LOST = Fault("TransactWriteItems", "InternalServerError", 500, after=True)
 
@@ -45,7 +46,7 @@ class Setting:
         return caught.value
 
     def generations(self) -> list[int]:
-        return [one.generation for one in self.connections.list(self.link.merchant_id)]
+        return [one.generation for one in listed(self.connections, self.link.merchant_id)]
 
     def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -174,7 +175,7 @@ def test_readers_ask_for_named_attributes_and_never_for_a_refresh_token(
 ) -> None:
     setting.connect()
     setting.connections.read(setting.link.merchant_id, "prov-a", "shop-1")
-    setting.connections.list(setting.link.merchant_id)
+    setting.connections.list(setting.link.merchant_id, Wanted(7))
     get, query = aws.asked("GetItem")[-1], aws.asked("Query")[-1]
     assert asked_for(get) == set(READER_ATTRIBUTES)
     assert asked_for(query) == set(LIST_ATTRIBUTES)
@@ -203,9 +204,51 @@ def test_a_list_of_many_pages_is_whole(aws: AwsServer, setting: Setting) -> None
             new._replace(tokens=tokens), a_link(link.merchant_id, f"{link.jti}-{number}"), state
         )
     before = len(aws.asked("Query"))
-    found = setting.connections.list(link.merchant_id)
+    found = listed(setting.connections, link.merchant_id)
     assert [one.account_id for one in found] == [f"shop-{number}" for number in range(8)]
     assert len(aws.asked("Query")) - before > 1
+
+
+def placed(aws: AwsServer, link: Link, number: int, status: str, filling: int = 0) -> None:
+    """A row that another release, or a test, wrote."""
+    row: dict[str, Any] = {
+        "merchant_id": {"S": link.merchant_id},
+        "connection": {"S": f"prov-a#shop-{number:03}"},
+        "status": {"S": status},
+        "scopes": {"L": []},
+        "account_verified": {"BOOL": True},
+        "details": {"M": {"note": {"S": "x" * filling}}},
+        **{name: {"N": "1"} for name in ("generation", "version", "connected_at", "updated_at")},
+    }
+    aws.dynamodb().put_item(TableName=CONNECTIONS, Item=row)
+
+
+def test_a_page_of_a_plain_list_is_one_query_that_reads_one_row_more(
+    aws: AwsServer, setting: Setting
+) -> None:
+    for number in range(9):
+        placed(aws, setting.link, number, "active")
+    before = len(aws.asked("Query"))
+    page = setting.connections.list(setting.link.merchant_id, Wanted(4))
+    (query,) = aws.asked("Query")[before:]
+    assert (query["Limit"], len(page.connections), page.after) == (5, 4, "prov-a#shop-003")
+
+
+def test_a_filtered_page_ends_after_some_megabytes_and_says_where_to_go_on(
+    aws: AwsServer, setting: Setting
+) -> None:
+    # Four rows of 250 kB are a page of DynamoDB's; ten of those are looked through.
+    for number in range(45):
+        placed(aws, setting.link, number, "disconnected" if number == 43 else "active", 250_000)
+    before = len(aws.asked("Query"))
+    wanted = Wanted(5, status=Status.DISCONNECTED)
+    first = setting.connections.list(setting.link.merchant_id, wanted)
+    assert len(aws.asked("Query")) - before == 10
+    assert first.connections == ()
+    assert first.after is not None
+    rest = setting.connections.list(setting.link.merchant_id, wanted._replace(after=first.after))
+    assert [one.account_id for one in rest.connections] == ["shop-043"]
+    assert rest.after is None
 
 
 def put(aws: AwsServer, link: Link, changes: dict[str, Any]) -> None:
@@ -236,7 +279,7 @@ def test_a_row_of_another_shape_stops_the_request(
     put(aws, setting.link, changes)
     for call in (
         lambda: setting.connections.read(setting.link.merchant_id, "prov-a", "shop-1"),
-        lambda: setting.connections.list(setting.link.merchant_id),
+        lambda: setting.connections.list(setting.link.merchant_id, Wanted(7)),
     ):
         with pytest.raises(Failure) as caught:
             call()
@@ -263,7 +306,7 @@ def test_a_table_that_cannot_be_read_is_said_by_its_code(
 ) -> None:
     calls: dict[str, Callable[[], object]] = {
         "GetItem": lambda: setting.connections.read("m", "prov-a", "shop-1"),
-        "Query": lambda: setting.connections.list("m"),
+        "Query": lambda: setting.connections.list("m", Wanted(7)),
     }
     with aws.failing(Fault(operation, "ThrottlingException")), pytest.raises(Failure) as caught:
         calls[operation]()

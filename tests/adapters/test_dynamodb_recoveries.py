@@ -3,7 +3,9 @@
 import pytest
 
 from mooring.adapters.dynamodb_recoveries import DynamoRecoveries
+from mooring.adapters.operator_transitions import resealed
 from mooring.adapters.patience import STORE_SECONDS, Patience
+from mooring.adapters.rows import write
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import BurnStatus
 from mooring.core.upkeep import Key, Seen, Storing
@@ -51,6 +53,16 @@ def test_a_restore_whose_answer_was_lost_counts_once(aws: AwsServer, setting: Se
     with aws.failing(LOST):
         assert setting.restore() is Storing.STORED
     assert (setting.seen(), len(setting.pauses)) == (Seen(1, 1), 1)
+
+
+def test_an_exchange_that_lives_resealed_is_not_taken_for_obsolete(aws: AwsServer, setting: Setting) -> None:
+    assert setting.restore() is Storing.STORED
+    before = exchange(setting.link).tokens.access.wrapped_key
+    keys = {"access_key": (before, b"\x01another wrapping")}
+    update = resealed(CONNECTIONS, setting.link.merchant_id, "prov-a#shop-1", keys, NOW)
+    assert write(aws.dynamodb(), update).done
+    assert setting.restore() is Storing.SUPERSEDED, "what is obsolete is revoked, and this grant lives"
+    assert setting.seen() == Seen(1, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from mooring.adapters import ending_transitions, flow_transitions, transitions
+from mooring.adapters import ending_transitions, flow_transitions, operator_transitions, transitions
 from mooring.adapters.expressions import Update
-from mooring.core.connection import Account
+from mooring.adapters.operator_transitions import Moved
+from mooring.core.connection import Account, Status
 from mooring.core.errors import Reason
 from mooring.core.upkeep import Cause, Key, Leased, Order, Seen, Setback
-from tests.contract.samples import BARE, NOW, a_link, a_state, exchange, sealed
+from tests.contract.samples import BARE, EVERYTHING, NOW, a_link, a_state, exchange, sealed
 from tests.contract.upkeep_world import FakeWorld, connected, fresh, leased
 
 KEY, SEEN = Key("m-1", "prov-a", "shop-1"), Seen(1, 1)
@@ -82,6 +83,7 @@ def endings() -> list[Update]:
         ),
         ending_transitions.uninstalled("t", KEY, NOW, NOW),
         ending_transitions.disconnected("t", KEY, NOW),
+        ending_transitions.revoked("t", KEY, 1, "revoked"),
     ]
 
 
@@ -92,7 +94,24 @@ def circuits() -> list[Update]:
     ]
 
 
-UPDATES = [update.parameters() for update in (*connects(), *refreshes(), *endings(), *circuits())]
+def by_operators() -> list[Update]:
+    """What comes whole, what comes without tokens, and data keys wrapped anew."""
+    world = FakeWorld()
+    row = world.connections.row(connected(world))
+    assert row is not None
+    both = [row.connection, row.connection._replace(status=Status.UNINSTALLED, expires_at=None)]
+    moved = [Moved(both[0], EVERYTHING, NOW, None), Moved(both[0], BARE, None, None)]
+    keys = {"access_key": (b"1", b"2"), "refresh_key": (b"3", b"4")}
+    return [
+        *(operator_transitions.imported("t", each, NOW) for each in (*moved, Moved(both[1], None, None, 1))),
+        operator_transitions.resealed("t", "m-1", "prov-a#shop-1", keys, NOW),
+        operator_transitions.kept_resealed("t", "link#m-1#j", "s_h", b"1", b"2"),
+    ]
+
+
+UPDATES = [
+    update.parameters() for update in (*connects(), *refreshes(), *endings(), *circuits(), *by_operators())
+]
 
 
 def expressions(update: dict[str, Any]) -> str:
@@ -147,7 +166,7 @@ def test_keys_are_never_changed(update: dict[str, Any]) -> None:
 
 
 def test_every_update_is_checked() -> None:
-    modules = (transitions, ending_transitions, flow_transitions)
+    modules = (transitions, ending_transitions, flow_transitions, operator_transitions)
     made = {
         f"{module.__name__.rpartition('.')[2]}.{name}("
         for module in modules

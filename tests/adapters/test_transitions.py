@@ -7,11 +7,13 @@ import pytest
 from mooring.adapters.dynamodb_connections import DynamoConnections
 from mooring.adapters.dynamodb_endings import DynamoEndings
 from mooring.adapters.dynamodb_flows import DynamoFlows
+from mooring.adapters.dynamodb_generations import DynamoGenerations
 from mooring.adapters.dynamodb_leases import DynamoLeases
 from mooring.adapters.expressions import Update
 from mooring.core.connection import NewConnection
 from mooring.core.errors import Reason
 from mooring.core.link import Link
+from mooring.core.revocation import Revoked
 from mooring.core.schedule import due_shard
 from mooring.core.upkeep import Cause, Key, Leased, Order, Seen, Setback, Storing
 from tests.contract.aws_server import CONNECTIONS, FLOWS, AwsServer
@@ -50,6 +52,12 @@ class Tables:
     def connection(self, merchant_id: str, connection: str) -> dict[str, Any]:
         key = {"merchant_id": {"S": merchant_id}, "connection": {"S": connection}}
         return dict(self.client.get_item(TableName=CONNECTIONS, Key=key).get("Item", {}))
+
+    def before(self, merchant_id: str, connection: str) -> dict[str, Any]:
+        """The row without what its last write had to tell, which the next one takes off."""
+        row = self.connection(merchant_id, connection)
+        del row["announce"]
+        return row
 
     def flow(self, pk: str) -> dict[str, Any]:
         return dict(self.client.get_item(TableName=FLOWS, Key={"pk": {"S": pk}}).get("Item", {}))
@@ -124,6 +132,7 @@ def test_a_connection_with_everything(tables: Tables) -> None:
         "details": {"M": {"app_key": {"S": "k-1"}}},
         "due_shard": {"S": due_shard("prov-a", link.merchant_id, "shop-1")},
         "due_at": {"N": str(NOW + 2_700)},
+        "announce": {"S": "established"},
     }
 
 
@@ -163,6 +172,7 @@ def test_a_reconnect_owes_nothing_to_the_generation_before(tables: Tables) -> No
         "unauthorized_count",
         "account_verified",
         "details",
+        "announce",
     }
     assert (row["status"], row["generation"], row["version"]) == ({"S": "active"}, {"N": "2"}, {"N": "2"})
     assert row["unauthorized_count"] == {"N": "0"}
@@ -243,7 +253,7 @@ def test_a_connection_that_waits_is_never_due(tables: Tables) -> None:
 
 def test_a_leased_connection(tables: Tables) -> None:
     key = tables.due()
-    before = tables.connection(*key)
+    before = tables.before(*key)
     tables.lease("one", NOW + 2_700)
     assert tables.connection(*key) == before | {
         "lease_owner": {"S": "one"},
@@ -255,7 +265,7 @@ def test_a_leased_connection(tables: Tables) -> None:
 
 def test_a_refreshed_connection(tables: Tables) -> None:
     key = tables.due()
-    before = tables.connection(*key)
+    before = tables.before(*key)
     lease = tables.lease("one", NOW + 2_700)
     new = fresh(lease, NOW + 2_701, previous_until=NOW + 2_761)
     assert tables.leases.store(new, NOW + 2_702) is Storing.STORED
@@ -276,7 +286,7 @@ def test_a_refreshed_connection(tables: Tables) -> None:
 
 def test_a_connection_whose_refresh_was_put_off(tables: Tables) -> None:
     key = tables.due()
-    before = tables.connection(*key)
+    before = tables.before(*key)
     setback = Setback(Reason.PROVIDER_TIMEOUT, NOW + 2_820, in_doubt=True)
     tables.leases.put_off(tables.lease("one", NOW + 2_700), setback, NOW + 2_710)
     assert tables.connection(*key) == before | {
@@ -312,14 +322,14 @@ def test_what_a_failed_call_leaves_of_its_attempt(
 
 def test_a_connection_of_which_a_hint_waits(tables: Tables) -> None:
     key = tables.due()
-    before = tables.connection(*key)
+    before = tables.before(*key)
     assert tables.endings.postpone(Key(key[0], "prov-a", "shop-1"), NOW + 700, NOW + 100)
     assert tables.connection(*key) == before | {"hinted_until": {"N": str(NOW + 700)}}
 
 
 def test_a_connection_of_which_a_401_was_reported(tables: Tables) -> None:
     key = tables.due()
-    before = tables.connection(*key)
+    before = tables.before(*key)
     assert tables.endings.report(Key(key[0], "prov-a", "shop-1"), Seen(1, 1), NOW + 100) == 1
     assert tables.connection(*key) == before | {
         "unauthorized_count": {"N": "1"},
@@ -329,7 +339,7 @@ def test_a_connection_of_which_a_401_was_reported(tables: Tables) -> None:
 
 def test_a_connection_that_ended(tables: Tables) -> None:
     key = tables.due()
-    before = tables.connection(*key)
+    before = tables.before(*key)
     tables.lease("one", NOW + 2_700)
     assert tables.endings.uninstall(Key(key[0], "prov-a", "shop-1"), NOW + 2_000, NOW + 2_701)
     gone = {"access", "access_key", "refresh", "refresh_key", "expires_at", "refresh_expires_at", "issued_at"}
@@ -338,7 +348,20 @@ def test_a_connection_that_ended(tables: Tables) -> None:
         "status": {"S": "uninstalled"},
         "uninstalled_at": {"N": str(NOW + 2_000)},
         "updated_at": {"N": str(NOW + 2_701)},
+        "announce": {"S": "uninstalled"},
     }
+
+
+def test_a_revocation_leaves_its_outcome_until_the_next_connect(tables: Tables) -> None:
+    key = tables.due()
+    tables.endings.disconnect(Key(key[0], "prov-a", "shop-1"), NOW + 10)
+    before = tables.before(*key)
+    generations = DynamoGenerations(tables.client, CONNECTIONS)
+    assert generations.note(Key(key[0], "prov-a", "shop-1"), 1, Revoked.REVOKED)
+    assert tables.connection(*key) == before | {"revocation": {"S": "revoked"}}
+    again = a_link(key[0])
+    tables.connect(again, exchange(again, at=NOW + 20))
+    assert "revocation" not in tables.connection(*key)
 
 
 def test_no_update_gives_one_name_two_values() -> None:

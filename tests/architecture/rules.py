@@ -35,6 +35,8 @@ PLACES: Mapping[str, frozenset[str]] = {
     "pydantic": frozenset({"providers", "entry", "client"}),
     "pydantic_core": frozenset({"providers"}),
     "yaml": frozenset({"providers"}),
+    "httpx": frozenset({"client"}),
+    "anyio": frozenset({"client"}),
 }
 #: What core may not have even though it is in the standard library: a clock, a logger, the outside world.
 NOT_IN_CORE = frozenset(

@@ -19,6 +19,7 @@ from local.template import TemplateError
 from mooring.providers.compiler import ConfigurationError
 from tests.bench.contestants import STEPS, Contestant, contestants
 from tests.bench.ground import Ground, packages
+from tests.bench.reads import read
 from tests.bench.report import put_into, report
 from tests.bench.results import OURS, Results, budgets
 from tests.bench.runs import BenchError, Cost, Track, within
@@ -80,6 +81,8 @@ def run(folder: Path, rounds: int) -> Results:
         for step in STEPS[:2]:
             _say(f"{step}, cold")
             times[f"{step}, cold"] = track.cold(crew, step, rounds)
+        _say("reads by the client library")
+        reads = read(ground)
         _say("uninstall, sweep, sizes")
         ours = next(who for who in crew if who.name == OURS)
         return Results(
@@ -94,6 +97,7 @@ def run(folder: Path, rounds: int) -> Results:
             handler=within(ours.specs["authorize"], ours.event("authorize", None)),
             uninstalled=uninstalled(ground, track),
             swept=swept(ground, track),
+            reads=reads,
             sizes=_sizes(ground),
         )
 

@@ -19,6 +19,8 @@ def report(found: Results) -> str:
         _table(["", *_names(found)], _times(found)),
         "What one warm call asks of others (`refresh`: of a connection that is new to the process):",
         _table(["", "", "AWS calls", "provider calls", "new TLS connections"], _costs(found)),
+        "A warm read of a known token by the client library, beside a bare GetItem of the same row:",
+        _table(["", "p50", "p99", "p50, times a GetItem"], _reads(found)),
         "What is uploaded, for arm64, with byte code:",
         _table(["", "zipped", "unzipped"], _sizes(found.sizes)),
         "The budgets:",
@@ -55,6 +57,12 @@ def _costs(found: Results) -> Iterator[list[str]]:
                 cost = found.costs[name, step]
                 calls, connections = cost.requests.total(), cost.connections
                 yield [step, name, told(cost.aws.counts), str(calls or "none"), str(connections or "none")]
+
+
+def _reads(found: Results) -> Iterator[list[str]]:
+    for name, times in (("client library", found.reads.library), ("boto3 GetItem", found.reads.bare)):
+        ratio = times.p50 / found.reads.bare.p50
+        yield [name, f"{times.p50:.2f} ms", f"{times.p99:.2f} ms", f"{ratio:.2f}"]
 
 
 def _sizes(sizes: Mapping[str, Sequence[Size]]) -> Iterator[list[str]]:

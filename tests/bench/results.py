@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from tests.bench.reads import CROWD_CONNECTIONS, CROWD_READS, CROWD_THREADS, Reads
 from tests.bench.runs import Cost, Within
 from tests.bench.upkeep import Sweeps, Uninstalled
 from tools.sizes import Size
@@ -25,6 +26,7 @@ class Results(NamedTuple):
         cold_start: what a cold `authorize` asked of others.
         changed_read: what the first read of a token that had changed asked of others.
         handler: how long the handler of `authorize` takes, timed inside its process.
+        reads: what a service's reads with the client library take, and ask of others.
         sizes: of what each contestant uploads.
     """
 
@@ -37,6 +39,7 @@ class Results(NamedTuple):
     handler: Within
     uninstalled: Uninstalled
     swept: Sweeps
+    reads: Reads
     sizes: Mapping[str, list[Size]]
 
 
@@ -51,7 +54,8 @@ class Budget(NamedTuple):
 
 def budgets(found: Results) -> list[Budget]:
     """Every budget, held or not."""
-    return [*_authorize(found), _callback(found), _refresh(found), *_read(found), *_upkeep(found)]
+    readers = (*_read(found), *_library(found))
+    return [*_authorize(found), _callback(found), _refresh(found), *readers, *_upkeep(found)]
 
 
 def told(calls: Mapping[str, int]) -> str:
@@ -118,6 +122,29 @@ def _read(found: Results) -> Iterator[Budget]:
         "1 GetItem, no KMS call",
         told(same.aws.counts),
         _got(same) and same.aws.counts.total() == 1,
+    )
+
+
+def _library(found: Results) -> Iterator[Budget]:
+    new, known, crowd = (calls.counts for calls in found.reads[2:])
+    yield Budget(
+        "read by the client library, the token is new",
+        "1 GetItem, at most 1 KMS call",
+        told(new),
+        new["DynamoDB GetItem"] == 1 and new.total() == 1 + new["KMS Decrypt"] <= 2,
+    )
+    yield Budget(
+        "read by the client library, the token is known",
+        "1 GetItem, no KMS call",
+        told(known),
+        known == {"DynamoDB GetItem": 1},
+    )
+    gets, opened = crowd["DynamoDB GetItem"], crowd["KMS Decrypt"]
+    yield Budget(
+        f"{CROWD_READS:,} reads by {CROWD_THREADS} threads of {CROWD_CONNECTIONS} connections",
+        f"{CROWD_READS:,} GetItem, {CROWD_CONNECTIONS} KMS calls",
+        told(crowd),
+        gets == CROWD_READS and opened == CROWD_CONNECTIONS and crowd.total() == gets + opened,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.bench.aws import Calls, Noted
 from tests.bench.provider import Provider
+from tests.bench.reads import Reads
 from tests.bench.report import BEGIN, END, put_into, report
 from tests.bench.results import OURS, YARDSTICK, Results, budgets
 from tests.bench.runs import Cost, Percentiles, Within, percentiles
@@ -39,6 +40,15 @@ GOOD = {
 FAST = Within(Percentiles(0.2, 0.9), Percentiles(0.2, 0.4))
 
 
+READS = Reads(
+    Percentiles(6.0, 9.0),
+    Percentiles(5.0, 8.0),
+    Calls(Counter({"DynamoDB GetItem": 1, "KMS Decrypt": 1}), 1),
+    Calls(Counter({"DynamoDB GetItem": 1}), 1),
+    Calls(Counter({"DynamoDB GetItem": 1_000, "KMS Decrypt": 10}), 1_000),
+)
+
+
 def results(**changes: Any) -> Results:
     costs = {(name, step): GOOD[step] for name in (YARDSTICK, OURS, PEER) for step in STEPS}
     swept = Calls(Counter({"DynamoDB Query": 8}), 50)
@@ -52,6 +62,7 @@ def results(**changes: Any) -> Results:
         handler=FAST,
         uninstalled=Uninstalled(Calls(Counter({"DynamoDB Query": 1, "DynamoDB UpdateItem": 4}), 3), 3),
         swept=Sweeps(swept, swept),
+        reads=READS,
         sizes={OURS: [Size("code", 1_234_567, 345_678, 9), Size("function", 900, 400, 1)]},
     )
     return good._replace(**changes)
@@ -62,7 +73,7 @@ def missed(found: Results) -> list[str]:
 
 
 def test_a_run_within_every_budget_misses_none() -> None:
-    assert len(budgets(results())) == 9
+    assert len(budgets(results())) == 12
     assert missed(results()) == []
 
 
@@ -76,6 +87,22 @@ def test_a_run_within_every_budget_misses_none() -> None:
         ),
         ({"cold_start": cost({"SSM GetParameter": 1})}, "`authorize`, cold and warm"),
         ({"changed_read": cost({"DynamoDB GetItem": 1, "KMS Decrypt": 2})}, "token read, the token is new"),
+        (
+            {"reads": READS._replace(new=Calls(Counter({"DynamoDB GetItem": 2}), 2))},
+            "read by the client library, the token is new",
+        ),
+        (
+            {"reads": READS._replace(known=READS.new)},
+            "read by the client library, the token is known",
+        ),
+        (
+            {
+                "reads": READS._replace(
+                    crowd=Calls(Counter({"DynamoDB GetItem": 1_000, "KMS Decrypt": 16}), 0)
+                )
+            },
+            "1,000 reads by 16 threads of 10 connections",
+        ),
         (
             {"uninstalled": Uninstalled(Calls(Counter({"DynamoDB Query": 6}), 0), 3)},
             "`uninstall`, 3 merchants found",

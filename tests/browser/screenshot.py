@@ -1,4 +1,4 @@
-"""Draws docs/images/demo.png: the demo product's page with all four providers connected.
+"""Draws docs/images/demo.png: the demo product's page with all four providers connected, and their events.
 
     python -m tests.browser.screenshot [FILE]
 
@@ -34,7 +34,8 @@ def draw(page: Page, demo_url: str, target: Path) -> None:
     expect(page.locator("tr[data-connection]")).to_have_count(len(PROVIDERS))
     page.get_by_role("link", name="Dismiss").click()
     expect(page.locator("tr[data-connection]")).to_have_count(len(PROVIDERS))
-    bottom = page.locator("section[aria-labelledby=connections]").bounding_box()
+    expect(page.locator("[data-event]")).to_have_count(len(PROVIDERS), timeout=60_000)
+    bottom = page.locator("section[aria-labelledby=events]").bounding_box()
     assert bottom is not None
     page.set_viewport_size({"width": WIDTH, "height": int(bottom["y"] + bottom["height"]) + 24})
     page.screenshot(path=target)

@@ -21,6 +21,8 @@ def test_four_connections_in_one_sitting(page: Page, stack: RunningStack, screen
     rows = page.locator("tr[data-connection]")
     expect(rows).to_have_count(4)
     expect(page.locator("tr[data-connection] .state.active")).to_have_count(4)
+    expect(page.locator("[data-event]")).to_have_count(4, timeout=60_000)
+    expect(page.locator("[data-event]").first).to_contain_text("Connection Established")
     listed = {row.get_attribute("data-connection") or "" for row in rows.all()}
     assert {name.partition("#")[0] for name in listed} == set(PROVIDERS)
     for provider in PROVIDERS:

@@ -79,6 +79,14 @@ def test_one_merchant(mooring: Command, stack: FakeStack) -> None:
     assert "never" in lines[2]
 
 
+def test_a_connection_that_was_cut_off_says_what_its_provider_did(mooring: Command, stack: FakeStack) -> None:
+    said = (None, "revoked", "failed")
+    stack.lists("m-1", *(connection("acme", "a", status="disconnected", revocation=each) for each in said))
+    lines = mooring("connections", "m-1").out.splitlines()[1:]
+    columns = [line.split()[3:5] for line in lines]
+    assert columns == [["disconnected", "1"], ["disconnected", "(revoked)"], ["disconnected", "(failed)"]]
+
+
 def test_nothing_connected(mooring: Command, stack: FakeStack) -> None:
     stack.lists("m-1")
     answer = mooring("connections", "m-1")
@@ -124,3 +132,14 @@ def test_table_that_is_not_there(mooring: Command, aws: FakeStack) -> None:
     answer = mooring("connections")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.endswith("The local table cannot be read. Restart the local stack: make run\n")
+
+
+def test_a_long_list_is_read_page_by_page(mooring: Command, stack: FakeStack) -> None:
+    path = "/merchants/m-1/connections"
+    first = {"connections": [connection("acme", "shop-1")], "next": "go on/here"}
+    stack.answers[path] = (200, first)
+    stack.answers[f"{path}?next=go%20on%2Fhere"] = (200, {"connections": [], "next": "end"})
+    last = {"connections": [connection("acme", "shop-2")], "next": None}
+    stack.answers[f"{path}?next=end"] = (200, last)
+    found = json.loads(mooring("connections", "m-1", "--json").out)["connections"]
+    assert [entry["account_id"] for entry in found] == ["shop-1", "shop-2"]

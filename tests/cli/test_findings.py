@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from mooring.core.upkeep import Circuit
-from mooring_cli.findings import PATIENCE_SECONDS, WORK_PATIENCE_SECONDS, Facts, Finding, Level, judge
+from mooring_cli.finding import Finding, Level
+from mooring_cli.findings import PATIENCE_SECONDS, Facts, judge
 from mooring_cli.outside import Metrics, Queue
+from mooring_cli.queue_findings import WORK_PATIENCE_SECONDS
 from mooring_cli.stage import QUEUES
 from mooring_cli.survey import UNNAMED, Ending, Survey, Tally
 from tests.docs.markdown import document
@@ -68,6 +70,7 @@ BAD = {
     "old tokens": ("queue recovery", with_queue("recovery", 0, 1, age=OLD)),
     "tokens of an age that SQS does not tell": ("queue recovery", with_queue("recovery", 0, 1)),
     "dead work": ("queue refresh-dead", with_queue("refresh-dead", 1)),
+    "dead revocations": ("queue revoke-dead", with_queue("revoke-dead", 1)),
     "dead tokens": ("queue recovery-dead", with_queue("recovery-dead", 1)),
 }
 FINE = {
@@ -111,6 +114,13 @@ FINE = {
         Level.NOTE,
         "",
     ),
+    "revocations that wait": ("queue revoke", with_queue("revoke", 0, 9, age=OLD), Level.NOTE, "9 messages"),
+    "failed revocations": (
+        "revocations",
+        with_survey(unrevoked=Counter(zeta=1, acme=2)),
+        Level.NOTE,
+        "3 connections cut off here whose tokens the provider did not revoke: acme 2, zeta 1",
+    ),
     "work of unknown age": ("queue refresh", with_queue("refresh", 1), Level.NOTE, "1 message"),
     "confirmations": (
         "confirmations",
@@ -143,7 +153,7 @@ def test_all_is_well() -> None:
     found = judge(WELL, NOW)
     assert {each.level for each in found} == {Level.OK}
     assert [each for each in found if each.advice or each.runbook] == []
-    assert len(found) == 9 + 1 + len(QUEUES)
+    assert len(found) == 10 + 1 + len(QUEUES)
 
 
 def test_a_local_stack_has_no_metrics() -> None:

@@ -26,7 +26,11 @@ def test_exit_codes(command: str, mooring: Command) -> None:
         ("doctor", "Changes nothing. Scans the whole table of connections"),
         ("sweep", "waits until that is done"),
         ("refresh", "One that succeeds closes the provider's circuit."),
-        ("disconnect", "The provider is not told"),
+        ("disconnect", "Its tokens are then revoked at the provider, if that has a way."),
+        ("forget", "Scans both tables whole, twice."),
+        ("reseal", "everything may run meanwhile"),
+        ("export", "a refresh can make an exported refresh token worthless"),
+        ("import", "Nothing newer is overwritten"),
         ("connections", "by a scan, local stack only"),
     ],
 )

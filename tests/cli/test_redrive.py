@@ -16,14 +16,15 @@ from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mooring.adapters import revocation_queue, work_messages
 from mooring.adapters import sqs as recovery
-from mooring.adapters import work_messages
 from mooring_cli.errors import CommandError
 from mooring_cli.letters import Letters, Sort, sort_of
 from tests.cli.aws_on_sockets import FakeAws
 from tests.cli.conftest import Command
 from tests.cli.stack_on_sockets import REGION, FakeStack
 from tests.contract.recovery_battery import REFRESHED
+from tests.contract.revocations_battery import REVOCATION
 from tests.contract.samples import a_link, a_state, exchange
 from tests.contract.work_samples import DUE, WORK, orders
 
@@ -31,6 +32,7 @@ ORDER = work_messages.message(DUE)
 HINT = work_messages.message(WORK[5])
 STORED = recovery.refreshed_message(REFRESHED)
 CONNECTED = recovery.message(exchange(a_link()), a_link(), a_state())
+UNWANTED = revocation_queue.message(REVOCATION)
 CANARY = "canary-of-a-sealed-token"
 LATER = json.dumps({**json.loads(ORDER), "schema": 2, "access": CANARY})
 BROKEN = f'{{"schema": 1, "kind": "refresh", "merchant_id": "{CANARY}'
@@ -64,7 +66,7 @@ def step(_count: int) -> None:
 
 def test_nothing_there(mooring: Command, local: FakeAws) -> None:
     send(local, "refresh", ORDER)
-    text = "refresh-dead: nothing there.\nrecovery-dead: nothing there.\n"
+    text = "".join(f"{name}-dead: nothing there.\n" for name in ("refresh", "recovery", "revoke"))
     assert mooring("redrive", "--yes") == (0, text, "")
     assert mooring("redrive", "--dry-run") == (0, text, "")
     assert lying(local, "refresh") == [ORDER]
@@ -73,14 +75,20 @@ def test_nothing_there(mooring: Command, local: FakeAws) -> None:
 def test_everything_goes_back_to_where_it_came_from(mooring: Command, local: FakeAws) -> None:
     send(local, "refresh-dead", ORDER, HINT)
     send(local, "recovery-dead", STORED, CONNECTED)
+    send(local, "revoke-dead", UNWANTED)
     assert mooring("redrive", "--yes") == (
         0,
-        "refresh-dead: 2 messages sent back to refresh.\nrecovery-dead: 2 messages sent back to recovery.\n",
+        (
+            "refresh-dead: 2 messages sent back to refresh.\n"
+            "recovery-dead: 2 messages sent back to recovery.\n"
+            "revoke-dead: 1 message sent back to revoke.\n"
+        ),
         "What fails again comes back there. Look in a while: mooring doctor\n",
     )
     assert lying(local, "refresh") == sorted([ORDER, HINT])
     assert lying(local, "recovery") == sorted([STORED, CONNECTED])
-    assert (lying(local, "refresh-dead"), lying(local, "recovery-dead")) == ([], [])
+    assert lying(local, "revoke") == [UNWANTED]
+    assert [lying(local, f"{name}-dead") for name in ("refresh", "recovery", "revoke")] == [[], [], []]
 
 
 def test_one_queue_alone(mooring: Command, local: FakeAws) -> None:

@@ -28,6 +28,17 @@ def test_counts_by_provider_and_status() -> None:
     assert found.total == 4
 
 
+def test_what_a_provider_did_not_revoke_is_counted_while_it_is_cut_off() -> None:
+    found = surveyed(
+        row("m-1", "acme#a", "disconnected", revocation="failed"),
+        row("m-2", "acme#a", "disconnected", revocation="revoked"),
+        row("m-3", "acme#a", "disconnected"),
+        row("m-4", "acme#a", "active", revocation="failed"),
+        row("m-5", "other#a", "disconnected", revocation="failed"),
+    )
+    assert found.unrevoked == {"acme": 1, "other": 1}
+
+
 def test_pointers_are_no_connections() -> None:
     found = surveyed({"merchant_id": "@account#acme#shop-7", "connection": "m-1"})
     assert found == Survey()

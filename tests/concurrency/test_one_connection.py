@@ -30,6 +30,7 @@ from tests.contract.aws_server import CONNECTIONS, FLOWS
 from tests.contract.samples import NOW, a_link, a_state
 from tests.fakes.clock import FakeClock
 from tests.fakes.recovery import FakeRecoveryQueue
+from tests.fakes.revocations import FakeRevocations
 from tests.fakes.secrets import FakeSecrets
 from tests.protocol.shapes import ACME, REFRESH
 
@@ -62,6 +63,7 @@ class Crowd:
                 secrets=FakeSecrets({"acme": "client-secret"}),
                 server=OAuth2(http),
                 recovery=self.recovery,
+                revocations=FakeRevocations(),
                 watch=Watch(DynamoCircuits(client, FLOWS, self.clock), self.clock),
                 clock=self.clock,
                 jitter=lambda: 0.5,

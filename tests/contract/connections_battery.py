@@ -9,7 +9,17 @@ from mooring.core.connection import Connection, NewConnection, Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from mooring.core.ports import Burn, BurnStatus, Connections, Flows
-from tests.contract.samples import BARE, EVERYTHING, NOW, a_link, a_merchant, a_state, exchange, sealed
+from tests.contract.samples import (
+    BARE,
+    EVERYTHING,
+    NOW,
+    a_link,
+    a_merchant,
+    a_state,
+    exchange,
+    listed,
+    sealed,
+)
 
 
 class World(Protocol):
@@ -95,7 +105,7 @@ class ConnectionsBattery:
 
     def test_a_connection_that_never_was_reads_as_none(self, world: World) -> None:
         assert world.connections.read(a_merchant(), "prov-a", "shop-1") is None
-        assert world.connections.list(a_merchant()) == []
+        assert listed(world.connections, a_merchant()) == ()
 
     def test_a_reconnect_is_a_new_generation(self, world: World) -> None:
         link = a_link()
@@ -130,7 +140,7 @@ class ConnectionsBattery:
         for _ in range(2):
             assert refused(world, unproven, link, state) is Reason.ACCOUNT_MISMATCH
         assert world.connections.read(link.merchant_id, "prov-a", account) == row
-        assert [one.generation for one in world.connections.list(link.merchant_id)] == [1]
+        assert [one.generation for one in listed(world.connections, link.merchant_id)] == [1]
         assert world.pointers("prov-a", account) == {link.merchant_id}
         assert world.flows.burn(link, state, NOW + 61) == Burn(BurnStatus.EXCHANGING, NOW + 60)
 
@@ -141,8 +151,8 @@ class ConnectionsBattery:
         connected(world, link, exchange(link, "shop-1"))
         connected(world, other, exchange(other, "shop-1", verified=False))
         connected(world, link, exchange(link, "shop-2", verified=False))
-        assert [one.account_verified for one in world.connections.list(link.merchant_id)] == [True, False]
-        assert [one.account_verified for one in world.connections.list(other.merchant_id)] == [False]
+        assert [one.account_verified for one in listed(world.connections, link.merchant_id)] == [True, False]
+        assert [one.account_verified for one in listed(world.connections, other.merchant_id)] == [False]
 
     def test_a_flow_that_is_done_says_so_even_where_a_verified_one_came_after_it(self, world: World) -> None:
         link = a_link()
@@ -168,25 +178,25 @@ class ConnectionsBattery:
         state = burned(world, link)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: world.connections.connect(exchange(link), link, state), range(4)))
-        assert [one.generation for one in world.connections.list(link.merchant_id)] == [1]
+        assert [one.generation for one in listed(world.connections, link.merchant_id)] == [1]
 
     def test_a_flow_ends_with_one_account_only(self, world: World) -> None:
         link = a_link()
         state = connected(world, link, exchange(link, "shop-1"))
         assert refused(world, exchange(link, "shop-2"), link, state) is Reason.STORAGE_UNAVAILABLE
-        assert [one.account_id for one in world.connections.list(link.merchant_id)] == ["shop-1"]
+        assert [one.account_id for one in listed(world.connections, link.merchant_id)] == ["shop-1"]
 
     def test_a_flow_that_failed_stores_nothing(self, world: World) -> None:
         link = a_link()
         state = burned(world, link)
         world.flows.fail(link, state, "internal")
         assert refused(world, exchange(link), link, state) is Reason.STORAGE_UNAVAILABLE
-        assert world.connections.list(link.merchant_id) == []
+        assert listed(world.connections, link.merchant_id) == ()
 
     def test_a_flow_that_was_never_burned_stores_nothing(self, world: World) -> None:
         link = a_link()
         assert refused(world, exchange(link), link, a_state()) is Reason.STORAGE_UNAVAILABLE
-        assert world.connections.list(link.merchant_id) == []
+        assert listed(world.connections, link.merchant_id) == ()
 
     def test_a_kept_flow_connects_and_keeps_nothing_after(self, world: World) -> None:
         link = a_link()
@@ -242,7 +252,7 @@ class ConnectionsBattery:
         state = connected(world, link, waiting)
         assert world.waits(link.merchant_id, confirmation)
         assert world.connections.read(link.merchant_id, "prov-a", "shop-1") == before
-        assert len(world.connections.list(link.merchant_id)) == 1
+        assert len(listed(world.connections, link.merchant_id)) == 1
         assert world.flows.burn(link, state, NOW) == Burn(BurnStatus.DONE, NOW + 60, "shop-1", pending=True)
 
     def test_a_connection_that_waits_leads_nowhere(self, world: World) -> None:
@@ -250,7 +260,7 @@ class ConnectionsBattery:
         account = f"shop-{link.jti}"
         connected(world, link, exchange(link, account, confirmation=f"c-{link.jti}"))
         assert world.pointers("prov-a", account) == set()
-        assert world.connections.list(link.merchant_id) == []
+        assert listed(world.connections, link.merchant_id) == ()
 
     def test_a_notice_stops_a_connection_that_would_wait(self, world: World) -> None:
         link = a_link()
@@ -265,12 +275,12 @@ class ConnectionsBattery:
         link = a_link()
         for account in ("b", "a", "C"):
             connected(world, link, exchange(link, account))
-        assert [one.account_id for one in world.connections.list(link.merchant_id)] == ["C", "a", "b"]
+        assert [one.account_id for one in listed(world.connections, link.merchant_id)] == ["C", "a", "b"]
 
     def test_merchants_do_not_see_each_other(self, world: World) -> None:
         one, other = a_link(), a_link()
         connected(world, one, exchange(one))
-        assert world.connections.list(other.merchant_id) == []
+        assert listed(world.connections, other.merchant_id) == ()
         assert world.connections.read(other.merchant_id, "prov-a", "shop-1") is None
 
     def test_rows_of_our_own_cannot_be_read(self, world: World) -> None:
@@ -279,4 +289,4 @@ class ConnectionsBattery:
         connected(world, link, exchange(link, account))
         connected(world, link, exchange(link, account, confirmation=confirmation))
         assert world.connections.read(link.merchant_id, "@pending", confirmation) is None
-        assert world.connections.list(f"@account#prov-a#{account}") == []
+        assert listed(world.connections, f"@account#prov-a#{account}") == ()

@@ -127,12 +127,12 @@ class RecoveriesBattery:
         assert world.recoveries.restore(*message) is Storing.STORED
         assert row(world, key).connection.status is Status.ACTIVE
 
-    @pytest.mark.parametrize("at", [NOW, NOW + 1])
-    def test_a_later_exchange_stays(self, world: World, at: int) -> None:
+    @pytest.mark.parametrize(("at", "expected"), [(NOW, Storing.SUPERSEDED), (NOW + 1, Storing.OBSOLETE)])
+    def test_a_later_exchange_stays(self, world: World, at: int, expected: Storing) -> None:
         early = delayed(world, tokens=LATER)
         key = connected(world, merchant=early[0].merchant_id, at=at)
         before = row(world, key), world.rest(key)
-        assert world.recoveries.restore(*early) is Storing.OBSOLETE
+        assert world.recoveries.restore(*early) is expected
         assert (row(world, key), world.rest(key)) == before
         assert world.flows.burn(early[1], early[2], NOW).status is BurnStatus.EXCHANGING
 

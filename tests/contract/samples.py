@@ -2,9 +2,10 @@
 
 from itertools import count
 
-from mooring.core.connection import Account, NewConnection
+from mooring.core.connection import Account, Connection, NewConnection, Wanted
 from mooring.core.flow import state_hash
 from mooring.core.link import Link
+from mooring.core.ports import Connections
 from mooring.core.tokens import SealedField, SealedTokens
 
 NOW = 1_800_000_000
@@ -79,3 +80,10 @@ def exchange(
         due_at=tokens.expires_at - 900 if tokens.expires_at and tokens.refresh else None,
         confirmation_hash=confirmation,
     )
+
+
+def listed(connections: Connections, merchant_id: str) -> tuple[Connection, ...]:
+    """All connections of a merchant who has few."""
+    page = connections.list(merchant_id, Wanted(100))
+    assert page.after is None
+    return page.connections

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from mooring.core.provider import Call, Provider, RateLimit, Uninstall, provider_from_compiled
-from tests.protocol.shapes import ACME, ACME_URL, ALL, with_response
+from tests.protocol.shapes import ACME, ACME_URL, ALL, REVOKE, with_response
 
 FULL = with_response(
     ACME._replace(
-        revoke=Call("POST", f"{ACME_URL}/revoke"),
+        revoke=REVOKE,
         probe=Call("GET", f"{ACME_URL}/api/me"),
         uninstall=Uninstall("hmac_sha256_base64", "x-sig", "id", "time", "shop", "app/uninstalled"),
         api=ACME.api._replace(rate_limit=RateLimit(10, 60, "account", "x-remaining", None)),

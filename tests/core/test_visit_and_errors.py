@@ -118,6 +118,8 @@ def test_a_refusal_that_only_time_can_heal_asks_to_come_again() -> None:
         Reason.KEY_DENIED,
         Reason.STORAGE_UNAVAILABLE,
         Reason.OUT_OF_TIME,
+        Reason.API_UNAVAILABLE,
+        Reason.BUS_UNAVAILABLE,
     }
 
 

@@ -17,7 +17,8 @@ from botocore.credentials import Credentials
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.demo import Demo, DemoConfig, start_demo
-from local.demo.words import left_words
+from local.demo.words import left_words, reaction
+from mooring.core.announcement import DETAIL_TYPES
 from tests.demo.fake_mooring import FakeMooring, connection
 
 
@@ -185,6 +186,26 @@ def test_every_status_has_its_button(
         [f"{button} Xeno team-1"] if button else []
     )
     assert why is None or why in text
+
+
+@pytest.mark.parametrize(
+    ("revocation", "said"),
+    [
+        (None, "Ended here."),
+        ("revoked", "Ended here. Xeno has taken our access back."),
+        ("unsupported", "Ended here. Xeno cannot be told: to end it there as well, remove the app there."),
+        ("skipped", "Ended here. Xeno was not told, because it would end your other connection too."),
+        ("failed", "Ended here. Xeno could not be told: to end it there as well, remove the app there."),
+        ("unheard_of", "Ended here."),
+    ],
+)
+def test_an_ended_connection_says_what_the_provider_did(
+    demo: Demo, mooring: FakeMooring, revocation: str | None, said: str
+) -> None:
+    mooring.show([connection("xeno", "team-1", status="disconnected", revocation=revocation)])
+    text = shown(get(demo).text)
+    assert said in text
+    assert ("told" in text or "taken" in text) is (said != "Ended here.")
 
 
 @pytest.mark.parametrize(
@@ -411,3 +432,73 @@ def test_a_taken_port_is_an_os_error(mooring: FakeMooring, key_path: Path) -> No
 def test_the_credentials_do_not_stand_in_the_configs_repr() -> None:
     config = DemoConfig("http://127.0.0.1", "k.pem", "k", "eu-west-1", ("id", "canary"), [])
     assert "canary" not in repr(config)
+
+
+def told(kind: str, number: int = 1, merchant: str = "m-1", **detail: object) -> dict[str, object]:
+    """An event as EventBridge writes it."""
+    said = {
+        "id": f"event-{number}",
+        "merchant_id": merchant,
+        "provider": "yotpo",
+        "account_id": "store-1",
+        "generation": 1,
+        "version": 1,
+        "status": "active",
+        "reason": None,
+        "time": int(time.time()),
+    }
+    return {"source": "mooring", "detail-type": kind, "detail": {**said, **detail}}
+
+
+def test_events_are_shown_with_what_the_product_does(demo: Demo) -> None:
+    assert "What Mooring told Brightcart" not in get(demo).text
+    waiting = [
+        [told("Connection Established")],
+        [told("Connection Needs Reconnect", 2, account_id="default")],
+    ]
+    demo.listen(lambda: waiting.pop(0) if waiting else [])
+    assert "Connection Established · Yotpo store-1 Brightcart fetches everything once. just now" in shown(
+        get(demo).text
+    )
+    html = get(demo).text
+    assert shown(html).index("Connection Needs Reconnect · Yotpo Brightcart stops") < shown(html).index(
+        "Connection Established"
+    )
+    assert [each["id"] for each in get(demo, "/connections.json").json()["events"]] == ["event-2", "event-1"]
+
+
+def test_an_event_that_comes_twice_is_shown_once_and_only_to_its_merchant(demo: Demo) -> None:
+    demo.listen(lambda: [told("Connection Established"), told("Connection Disconnected", 2, "m-2")])
+    html = "".join(get(demo).text for _ in range(3))
+    assert html.count("data-event=") == 3, "once on each of three looks"
+    assert "Connection Disconnected" not in html
+    assert "Connection Disconnected" in get(demo, "/?merchant=m-2").text
+
+
+def test_the_latest_five_events_are_enough(demo: Demo) -> None:
+    demo.listen(lambda: [told("Connection Established", number) for number in range(9)])
+    shown_events = re.findall(r'data-event="event-(\d)"', get(demo).text)
+    assert shown_events == ["8", "7", "6", "5", "4"]
+
+
+@pytest.mark.parametrize(
+    "odd", [{}, {"detail": None}, {"detail": {"id": "x"}}, {"detail-type": "x", "detail": {}}]
+)
+def test_what_is_no_event_is_passed_over(demo: Demo, odd: dict[str, object]) -> None:
+    demo.listen(lambda: [odd, told("Connection Established")])
+    assert get(demo).text.count("data-event=") == 1
+
+
+def test_an_event_cannot_bring_markup_in(demo: Demo) -> None:
+    attack = '"><img src=x onerror=alert(1)>'
+    demo.listen(lambda: [told(attack, account_id=attack, provider=attack, id=attack)])
+    html = get(demo).text
+    assert "<img src=x" not in html
+    assert "&lt;img src=x" in html
+
+
+def test_each_kind_of_event_has_its_words() -> None:
+    assert {kind: bool(reaction(kind)) for kind in DETAIL_TYPES.values()} == dict.fromkeys(
+        DETAIL_TYPES.values(), True
+    )
+    assert reaction("Connection Unheard Of") == ""

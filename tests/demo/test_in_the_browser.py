@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from local.demo import Demo
 from local.demo.words import left_words
 from tests.demo.fake_mooring import FakeMooring, connection
+from tests.demo.test_demo import told
 
 pytestmark = pytest.mark.browser
 
@@ -39,6 +40,19 @@ def test_a_new_connection_appears_by_itself_and_the_focus_stays(
     expect(page.locator("#connect-yotpo")).to_be_focused()
     expect(page.locator("#news")).to_have_text("The connections have changed.")
     assert complaints == []
+
+
+def test_an_event_appears_by_itself(page: Page, demo: Demo) -> None:
+    said: list[dict[str, object]] = []
+    demo.listen(lambda: said)
+    page.goto(demo.url)
+    expect(page.locator("[data-event]")).to_have_count(0)
+    with page.expect_response("**/connections.json"):
+        pass
+    said.append(told("Connection Established"))
+    expect(page.locator("[data-event]")).to_contain_text("Connection Established · Yotpo", timeout=8_000)
+    said.append(told("Connection Expiring", 2))
+    expect(page.locator("[data-event]").first).to_contain_text("in time", timeout=8_000)
 
 
 def test_a_renewal_is_seen_and_the_time_left_counts_down(

@@ -7,11 +7,10 @@ import pytest
 
 from mooring.adapters import ending_transitions, flow_transitions, transitions
 from mooring.core.connection import Account, NewConnection, Status
-from mooring.core.errors import ALARMS, STATUS, Failure, Outcome, Reason, TokenCallFailure
+from mooring.core.errors import ALARMS, STATUS, Outcome, Reason, TokenCallFailure
 from mooring.core.link import Link
 from mooring.core.tokens import SealedField, SealedTokens
 from mooring.core.upkeep import Key
-from mooring.entry.problems import problem
 from mooring.entry.texts import TEXTS
 from tests.docs.markdown import ROOT, document, names
 
@@ -112,10 +111,10 @@ def test_metrics_in_the_runbook_are_those_of_the_code() -> None:
     code = "\n".join(path.read_text(encoding="utf-8") for path in handlers)
     in_doubt = TokenCallFailure(Outcome.IN_DOUBT, Reason.PROVIDER_TIMEOUT).alarm
     entry = ROOT / "layers/mooring/mooring/entry"
-    doors = "\n".join(
-        (entry / f"{name}.py").read_text(encoding="utf-8") for name in ("hooks", "sweeping", "worker")
-    )
-    counted = {*re.findall(r'"((?:[A-Z][a-z]+)+)"', doors)} - {"Records"}
+    named = ("announcing", "hooks", "revoking", "sweeping", "worker")
+    doors = "\n".join((entry / f"{name}.py").read_text(encoding="utf-8") for name in named)
+    of_aws = {"Records", "SequenceNumber", "ApproximateReceiveCount"}
+    counted = {*re.findall(r'"((?:[A-Z][a-z]+)+)"', doors)} - of_aws
     written = {*re.findall(r'metric="(\w+)"', code), *counted, *ALARMS.values(), in_doubt, "Failed"}
     assert {row[0].strip("`") for row in document("docs/runbook.md").rows("metric")} == written
 
@@ -141,12 +140,6 @@ def test_parameters_in_the_quickstart_are_those_of_the_template() -> None:
     assert {name for row in rows for name in names(row[0])} == set(
         re.findall(r"^  (\w+):$", block, re.MULTILINE)
     )
-
-
-def test_what_a_service_is_told_has_the_right_status() -> None:
-    rows = document("docs/quickstart.md").rows("status", "`reason`")
-    told = {(name, int(row[0])) for row in rows for name in names(row[1])}
-    assert told == {(word, problem(Failure(Reason(word)), "ref")["statusCode"]) for word, _ in told}
 
 
 def test_the_cost_is_what_the_arithmetic_says() -> None:

@@ -134,14 +134,14 @@ def service(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[dic
 
 def test_the_list_has_the_fields_that_the_text_names(service: dict[str, Any]) -> None:
     first, second = service["connections"]("m-1")
-    text = QUICKSTART.text.partition("each connection has")[2].partition("Times are epoch")[0]
+    text = QUICKSTART.text.partition("Each connection has")[2].partition("Times are epoch")[0]
     assert set(first) == set(second) == set(names(text))
 
 
 def test_the_token_is_read(service: dict[str, Any]) -> None:
     whole = service["access_token"](*LIVING)
     assert whole["access_token"] == "the-token"
-    text = QUICKSTART.text.partition("The token answers")[2].partition("Tokens are refreshed")[0]
+    text = QUICKSTART.text.partition("The token answers")[2].partition(". Put")[0]
     assert set(whole) == set(names(text)) - {"Bearer"}
 
 
@@ -258,6 +258,7 @@ def an_api(deployed: Deployed) -> Iterator[str]:
 
 ROUTES = (
     service_api.LIST_ROUTE,
+    service_api.CONNECTION_ROUTE,
     service_api.TOKEN_ROUTE,
     service_api.UNAUTHORIZED_ROUTE,
     service_api.REFRESH_ROUTE,

@@ -11,7 +11,7 @@ from mooring_cli.arguments import parser
 from tests.docs.markdown import ROOT, Document, document, documents
 
 DOCUMENTS = documents()
-ROOMS = ("core", "flows", "providers", "adapters", "entry")
+ROOMS = ("core", "flows", "providers", "adapters", "entry", "client")
 _FILE = re.compile(r"[\w.@/*-]+\.(?:py|yaml|json|toml|md|svg|png|in|txt)|[\w.-]+/(?:[\w.*-]+/)*")
 _TOP = ("functions", "layers", "cli", "local", "tools", "events", "tests", "docs", "requirements", ".ci")
 _TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")

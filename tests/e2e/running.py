@@ -25,11 +25,14 @@ from local.processes import free_port
 from tests.e2e.fifth import provider as fifth
 from tests.e2e.fifth.provider import FifthProvider
 from tests.e2e.foreign.process import CLIENT_ID, CLIENT_SECRET, ForeignServer, descriptor
+from tests.e2e.services import write_services
 from tests.e2e.simulator import Simulator
 from tests.support import ROOT
 
 PROVIDERS = ("notifyvisitors", "yotpo", "xeno", "whatconverts")
 FOREIGN = ("acme", "acme-two")
+WHOLE_GRANTS = "acme-two"
+"""The one whose revocations are said to end all that was ever granted."""
 FIFTH = "quayside"
 #: What the sweep and the workers note in a row by themselves.
 UPKEEP = {"due_at", "due_shard", "probed_at", "hinted_until", "unauthorized_count", "unauthorized_at"}
@@ -275,12 +278,18 @@ class RunningStack:
 
     @contextlib.contextmanager
     def paused(self, trigger: str) -> Iterator[None]:
-        """While it lasts, this trigger (`queues/refresh`, `schedules/sweep`) starts nothing by itself."""
+        """While it lasts, this trigger (`queues/refresh`, `schedules/sweep`) starts nothing by itself.
+
+        One that was paused before stays so.
+        """
+        kind, _, name = trigger.partition("/")
+        before = self.trigger("triggers", "GET")[kind][name]["paused"]
         self.trigger(f"{trigger}/pause")
         try:
             yield
         finally:
-            self.trigger(f"{trigger}/resume")
+            if not before:
+                self.trigger(f"{trigger}/resume")
 
     def calls(self, function: str) -> Counter[str]:
         """How often a function made each AWS call since the last `control("DELETE", "calls")`."""
@@ -307,7 +316,8 @@ class RunningStack:
         catalog = folder / "providers"
         catalog.mkdir()
         for name in FOREIGN:
-            (catalog / f"{name}.yaml").write_text(descriptor(name, self.foreign.base_url))
+            ends = "grant" if name == WHOLE_GRANTS else "token"
+            (catalog / f"{name}.yaml").write_text(descriptor(name, self.foreign.base_url, ends))
         (catalog / f"{FIFTH}.yaml").write_text(
             self.fifth.descriptor().replace(self.fifth.base_url, fifth_url)
         )
@@ -327,6 +337,7 @@ class RunningStack:
             "MOORING_PROVIDERS_DIR": str(catalog),
             "MOORING_CONFIG": str(config),
             "MOORING_SECRETS": str(given),
+            "MOORING_SERVICES": str(write_services(folder)),
         }
 
 

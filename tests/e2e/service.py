@@ -31,6 +31,14 @@ class Service:
         ]
         return found
 
+    def page(self, merchant: str, query: str) -> requests.Response:
+        """One page of a merchant's connections, narrowed by a query."""
+        return self._call("GET", f"/merchants/{merchant}/connections?{query}")
+
+    def one(self, key: Key) -> requests.Response:
+        """Look at one connection."""
+        return self._call("GET", _path(key))
+
     def token(self, key: Key, min_ttl: int | None = None) -> requests.Response:
         """Ask for a token, good for `min_ttl` seconds more."""
         asked = "" if min_ttl is None else f"?min_ttl={min_ttl}"

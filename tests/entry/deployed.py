@@ -6,26 +6,29 @@ Everything between the event and the ports is the real code, the messages of the
 import json
 from typing import Any
 
-from mooring.adapters import sqs, work_messages
+from mooring.adapters import revocation_queue, sqs, work_messages
 from mooring.core.upkeep import Answer, Order
 from mooring.core.upkeep_ports import Refresher, TokenKeeper
-from mooring.entry import sweeping, worker
+from mooring.entry import revoking, sweeping, worker
 from mooring.entry.hooks import Hook
 from mooring.entry.http_api import Emit, Line, Response
 from mooring.entry.service_api import ServicePorts, answer
 from mooring.flows.disconnect import DisconnectPorts
 from mooring.flows.read import ReadPorts
-from mooring.flows.recover import RecoverPorts, recover
+from mooring.flows.recover import recover
 from mooring.flows.renew import RenewPorts
+from mooring.flows.revoke import revoke
 from mooring.flows.sweep import SweepPorts
 from mooring.flows.uninstall import UninstallPorts, uninstall
 from mooring.flows.work import WorkPorts, keep, work
 from mooring.providers.notices import read_notice
+from tests.entry.service_contract import check
 from tests.flows.upkeep_world import UpkeepWorld
 
 REFRESH_ARN = "arn:aws:sqs:eu-central-1:123456789012:mooring-prod-refresh"
 RECOVERY_ARN = "arn:aws:sqs:eu-central-1:123456789012:mooring-prod-recovery"
 API_SECONDS = 28
+REVOKE_SECONDS = 60
 
 
 def batch(*bodies: str, arn: str = REFRESH_ARN) -> dict[str, Any]:
@@ -80,7 +83,7 @@ class Deployed:
     def doors(self) -> worker.Doors:
         """Its doors, as the composition root hangs them."""
         world, ports = self.world, self.work_ports()
-        recovering = RecoverPorts(world.leases, world.recoveries, world.clock)
+        recovering = world.recover_ports()
         return worker.Doors(
             known=self.world.providers.__contains__,
             is_recovery=lambda arn: arn.endswith("-recovery"),
@@ -115,6 +118,20 @@ class Deployed:
             self.refresh(batch(work_messages.message(message.work)))
         return self.lines[begun:]
 
+    # the revoke function
+
+    def revoke(self, event: dict[str, Any], left: float = REVOKE_SECONDS) -> dict[str, Any]:
+        """One invocation."""
+        world, ports = self.world, self.world.revoke_ports()
+        doors = revoking.Doors(
+            known=world.providers.__contains__,
+            parse=revocation_queue.parse,
+            revoke=lambda found, left, last: revoke(found, ports, left, last=last),
+            again_in=world.revocations.again_in,
+            jitter=lambda: world.jitter,
+        )
+        return self._keep(revoking.run(event, doors, world.left(left), self.emit))
+
     # the others
 
     def uninstall(self, event: dict[str, Any], welcome: bool = True) -> Response:
@@ -127,8 +144,10 @@ class Deployed:
         return self._keep(hook.respond(event, lambda delivery: uninstall(delivery, ports)))
 
     def connections(self, event: dict[str, Any]) -> Response:
-        """One signed request."""
-        return self._keep(answer(event, self.service_ports(), self.emit, self.world.left(API_SECONDS)))
+        """One signed request; its answer is what the models say."""
+        response = answer(event, self.service_ports(), self.emit, self.world.left(API_SECONDS))
+        check(event.get("routeKey"), response)
+        return self._keep(response)
 
     def service_ports(self) -> ServicePorts:
         """What the signed routes need; a refresh is asked for as Lambda is asked."""
@@ -145,6 +164,7 @@ class Deployed:
             renew=RenewPorts(world.connections, refresher),
             disconnect=DisconnectPorts(world.endings, world.clock),
             known=world.providers.__contains__,
+            provider=world.provider,
         )
 
     def sweep(self, limit: int = 1_000, left: float = 50) -> dict[str, Any]:

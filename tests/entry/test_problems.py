@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from mooring.core.errors import Failure, Reason
+from mooring.core.connection import Status
+from mooring.core.errors import ConnectionFailure, Failure, Reason
 from mooring.entry.http_api import HEADERS
 from mooring.entry.problems import answered, problem
 from tests.docs.markdown import ROOT
@@ -52,10 +53,27 @@ def test_what_only_the_merchant_can_mend_says_so(reason: Reason) -> None:
 def test_a_detail_becomes_a_sentence_before_the_advice() -> None:
     failure = Failure(Reason.REQUEST_MALFORMED, "the min_ttl must be whole seconds")
     assert json.loads(problem(failure, "r")["body"])["detail"] == (
-        "The min_ttl must be whole seconds. "
-        "Check the path, the query and the body against docs/quickstart.md."
+        "The min_ttl must be whole seconds. Check the path, the query and the body against docs/http-api.md."
     )
-    assert (ROOT / "docs/quickstart.md").exists()
+    assert (ROOT / "docs/http-api.md").exists()
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACTIVE])
+def test_a_connection_that_cannot_give_it_says_where_it_stands(status: Status) -> None:
+    failure = ConnectionFailure(Reason.CONNECTION_NOT_ACTIVE, status, f"its status is {status.value}")
+    response = problem(failure, "r")
+    body = json.loads(response["body"])
+    assert (response["statusCode"], body["connection_status"]) == (409, status.value)
+    assert body["detail"].startswith(f"Its status is {status.value}. ")
+    assert " link " in body["detail"]
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_of_a_connection_that_is_there_nobody_is_told_that_it_is_not(reason: Reason) -> None:
+    body = json.loads(problem(ConnectionFailure(reason, "active"), "r")["body"])
+    assert body["status"] == 409 or body["status"] >= 500
+    assert (body["status"] >= 500) is (json.loads(problem(Failure(reason), "r")["body"])["status"] >= 500)
+    assert body["connection_status"] == "active"
 
 
 def test_an_answer_is_not_cached() -> None:

@@ -8,18 +8,21 @@ import pytest
 
 from mooring.core.connection import Connection, ReadableConnection, Status
 from mooring.core.errors import Failure, Reason
+from mooring.core.provider import Placement, Provider, RateLimit
 from mooring.entry.http_api import HEADERS, Line, Response
-from mooring.entry.service_api import LIST_ROUTE, TOKEN_ROUTE, ServicePorts, answer
+from mooring.entry.service_api import CONNECTION_ROUTE, LIST_ROUTE, TOKEN_ROUTE, ServicePorts, answer
 from mooring.flows.disconnect import DisconnectPorts
 from mooring.flows.read import ReadPorts
 from mooring.flows.renew import RenewPorts
 from tests.core.signing import NOW
+from tests.entry.service_contract import check
 from tests.fakes.clock import FakeClock
 from tests.fakes.connections import FakeConnections
 from tests.fakes.endings import FakeEndings
 from tests.fakes.flows import FakeFlows
 from tests.fakes.refresher import FakeRefresher
 from tests.fakes.sealer import FakeSealer
+from tests.protocol.shapes import ACME
 
 LIVE = Connection(
     "m:1",
@@ -38,7 +41,25 @@ LIVE = Connection(
 )
 NAMES = {"merchant_id": "m:1", "provider": "acme", "account_id": "shop-9"}
 LIST_PATH = "/merchants/m:1/connections"
-TOKEN_PATH = f"{LIST_PATH}/acme/shop-9/token"
+ONE_PATH = f"{LIST_PATH}/acme/shop-9"
+TOKEN_PATH = f"{ONE_PATH}/token"
+SHOWN = {
+    "merchant_id": "m:1",
+    "provider": "acme",
+    "account_id": "shop-9",
+    "account_verified": True,
+    "status": "active",
+    "generation": 2,
+    "version": 5,
+    "scopes": ["read"],
+    "expires_at": NOW + 600,
+    "expiring_at": None,
+    "connected_at": NOW - 9,
+    "updated_at": NOW,
+    "last_error": None,
+    "revocation": None,
+    "details": {"plan": "gold"},
+}
 
 
 class Service:
@@ -55,7 +76,10 @@ class Service:
         )
         renew = RenewPorts(self.connections, self.refresher)
         ending = DisconnectPorts(FakeEndings(self.connections), clock)
-        self.ports = ServicePorts(read, renew, ending, {"acme"}.__contains__)
+        self.providers: dict[str, Provider] = {"acme": ACME}
+        self.ports = ServicePorts(
+            read, renew, ending, self.providers.__contains__, lambda name: self.providers[name]
+        )
         self.lines: list[Line] = []
 
     def get(self, route: str, path: str, query: str = "", **changes: Any) -> tuple[Response, dict[str, Any]]:
@@ -64,6 +88,7 @@ class Service:
                  "pathParameters": names,
                  "requestContext": {"requestId": "req-1"}, **changes}  # fmt: skip
         response = answer(event, self.ports, self.lines.append, lambda: 28.0)
+        check(route, response)
         return response, json.loads(response["body"])
 
 
@@ -78,29 +103,100 @@ def test_a_list_has_everything_but_tokens(service: Service) -> None:
         200,
         {**HEADERS, "content-type": "application/json"},
     )
-    assert body == {
-        "connections": [
-            {
-                "merchant_id": "m:1",
-                "provider": "acme",
-                "account_id": "shop-9",
-                "account_verified": True,
-                "status": "active",
-                "generation": 2,
-                "version": 5,
-                "scopes": ["read"],
-                "expires_at": NOW + 600,
-                "expiring_at": None,
-                "connected_at": NOW - 9,
-                "updated_at": NOW,
-                "last_error": None,
-                "details": {"plan": "gold"},
-            }
-        ],
-        "next": None,
-    }
+    assert body == {"connections": [SHOWN], "next": None}
     assert "open" not in service.sealer.journal
     assert service.lines == [Line("listed", 200, service.lines[0].ref, "req-1", merchant_id="m:1")]
+
+
+def test_one_connection_is_shown_as_in_the_list(service: Service) -> None:
+    response, body = service.get(CONNECTION_ROUTE, ONE_PATH)
+    assert (response["statusCode"], body) == (200, SHOWN)
+    assert "open" not in service.sealer.journal
+    line = service.lines[0]
+    assert (line.outcome, line.provider, line.merchant_id, line.account_id) == (
+        "shown",
+        "acme",
+        "m:1",
+        "shop-9",
+    )
+
+
+def others(service: Service, **rows: Status) -> None:
+    for account, status in rows.items():
+        one = LIVE._replace(account_id=account, status=status)
+        service.connections.rows["m:1", f"acme#{account}"] = ReadableConnection(one, None)
+
+
+def test_a_list_in_pages(service: Service) -> None:
+    others(service, a=Status.ACTIVE, b=Status.ACTIVE, z=Status.DISCONNECTED)
+    found, cursor = [], ""
+    while True:
+        _, body = service.get(LIST_ROUTE, LIST_PATH, f"limit=2{cursor}")
+        found.append([one["account_id"] for one in body["connections"]])
+        if body["next"] is None:
+            break
+        cursor = f"&next={body['next']}"
+    assert found == [["a", "b"], ["shop-9", "z"]]
+
+
+def test_a_list_has_fifty_unless_asked_otherwise(service: Service) -> None:
+    others(service, **{f"a{number:03}": Status.ACTIVE for number in range(120)})
+    for query, length in (("", 50), ("limit=1", 1), ("limit=100", 100), ("limit=007", 7)):
+        assert len(service.get(LIST_ROUTE, LIST_PATH, query)[1]["connections"]) == length
+
+
+@pytest.mark.parametrize(
+    ("query", "accounts"),
+    [
+        ("provider=acme", ["a", "shop-9", "z"]),
+        ("provider=other", []),
+        ("status=disconnected", ["z"]),
+        ("status=active&provider=acme", ["a", "shop-9"]),
+        ("status=uninstalled", []),
+        ("something=else", ["a", "shop-9", "z"]),
+    ],
+)
+def test_a_list_can_be_narrowed(service: Service, query: str, accounts: list[str]) -> None:
+    others(service, a=Status.ACTIVE, z=Status.DISCONNECTED)
+    body = service.get(LIST_ROUTE, LIST_PATH, query)[1]
+    assert [one["account_id"] for one in body["connections"]] == accounts
+
+
+@pytest.mark.parametrize(
+    ("query", "reason", "named"),
+    [
+        ("limit=0", "request_malformed", "the limit"),
+        ("limit=101", "request_malformed", "the limit"),
+        ("limit=", "request_malformed", "the limit"),
+        ("limit=ten", "request_malformed", "the limit"),
+        ("limit=1.0", "request_malformed", "the limit"),
+        ("limit=-1", "request_malformed", "the limit"),
+        ("limit=%D9%A3", "request_malformed", "the limit"),
+        ("limit=1000000000000000000000", "request_malformed", "the limit"),
+        ("status=", "request_malformed", "the status"),
+        ("status=Active", "request_malformed", "the status"),
+        ("status=pending_confirmation", "request_malformed", "the status"),
+        ("provider=", "request_malformed", "the provider"),
+        ("provider=ACME", "request_malformed", "the provider"),
+        ("next=", "request_malformed", "the next"),
+        ("next=abc", "request_malformed", "the next"),
+        ("status=active&status=active", "parameter_repeated", "check"),
+        ("limit=1&limit=1", "parameter_repeated", "check"),
+        ("next=%zz", "request_malformed", "check"),
+    ],
+)
+def test_a_list_that_cannot_be(service: Service, query: str, reason: str, named: str) -> None:
+    detail = problem(service, *service.get(LIST_ROUTE, LIST_PATH, query), reason, 400)
+    assert detail.lower().startswith(named)
+    assert service.connections.journal == []
+
+
+def test_a_cursor_of_another_merchant_is_refused(service: Service) -> None:
+    others(service, a=Status.ACTIVE)
+    cursor = service.get(LIST_ROUTE, LIST_PATH, "limit=1")[1]["next"]
+    path = "/merchants/m-2/connections"
+    response, body = service.get(LIST_ROUTE, path, f"next={cursor}", pathParameters={"merchant_id": "m-2"})
+    problem(service, response, body, "request_malformed", 400)
 
 
 def test_a_token_is_the_only_thing_that_is_secret(service: Service) -> None:
@@ -113,6 +209,8 @@ def test_a_token_is_the_only_thing_that_is_secret(service: Service) -> None:
         "expires_at": NOW + 600,
         "generation": 2,
         "version": 5,
+        "placement": {"in": "header", "name": "Authorization", "value": "Bearer at-canary"},
+        "api": {"base_url": "https://acme.example/api/", "hosts": ["acme.example"], "rate_limit": None},
     }
     line = service.lines[0]
     assert (line.outcome, line.provider, line.merchant_id, line.account_id) == (
@@ -122,6 +220,82 @@ def test_a_token_is_the_only_thing_that_is_secret(service: Service) -> None:
         "shop-9",
     )
     assert "canary" not in repr(service.lines)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (Placement("header", "X-Shop-Token", ""), ("header", "X-Shop-Token", "at-canary")),
+        (Placement("query", "access_token", ""), ("query", "access_token", "at-canary")),
+        (Placement("header", "Authorization", "token "), ("header", "Authorization", "token at-canary")),
+    ],
+)
+def test_a_token_stands_where_the_descriptor_says(
+    service: Service, place: Placement, said: tuple[str, ...]
+) -> None:
+    service.providers["acme"] = ACME._replace(api=ACME.api._replace(token=place))
+    body = service.get(TOKEN_ROUTE, TOKEN_PATH)[1]
+    assert tuple(body["placement"].values()) == said
+
+
+@pytest.mark.parametrize(
+    ("base", "hosts", "shown"),
+    [
+        (None, ("b.example", "a.example"), (None, ["a.example", "b.example"])),
+        ("https://api.example:8443/{account_id}/v2/", ("acme.example",),
+         ("https://api.example:8443/shop-9/v2/", ["acme.example", "api.example:8443"])),
+        ("http://127.0.0.1:9/x", (), ("http://127.0.0.1:9/x", ["127.0.0.1:9"])),
+    ],
+)  # fmt: skip
+def test_where_a_token_may_be_sent(
+    service: Service, base: str | None, hosts: tuple[str, ...], shown: tuple[str | None, list[str]]
+) -> None:
+    service.providers["acme"] = ACME._replace(api=ACME.api._replace(base=base), hosts=hosts)
+    api = service.get(TOKEN_ROUTE, TOKEN_PATH)[1]["api"]
+    assert (api["base_url"], api["hosts"]) == shown
+
+
+def test_an_account_cannot_change_the_path_of_the_api(service: Service) -> None:
+    """Names hold no slash; what they hold is encoded all the same."""
+    access = service.sealer.prepare("m:1", "acme").seal("access", "a:b", "at-canary")
+    row = ReadableConnection(LIVE._replace(account_id="a:b"), access)
+    service.connections.rows["m:1", "acme#a:b"] = row
+    base = "https://acme.example/{account_id}/"
+    service.providers["acme"] = ACME._replace(api=ACME.api._replace(base=base))
+    path = TOKEN_PATH.replace("shop-9", "a:b")
+    body = service.get(TOKEN_ROUTE, path, pathParameters={**NAMES, "account_id": "a:b"})[1]
+    assert body["api"]["base_url"] == "https://acme.example/a%3Ab/"
+
+
+def test_the_limit_of_the_api_comes_with_the_token(service: Service) -> None:
+    limit = RateLimit(5, 1, "account", "RateLimit-Remaining", None)
+    service.providers["acme"] = ACME._replace(api=ACME.api._replace(rate_limit=limit))
+    assert service.get(TOKEN_ROUTE, TOKEN_PATH)[1]["api"]["rate_limit"] == {
+        "requests": 5,
+        "seconds": 1,
+        "per": "account",
+        "remaining_header": "RateLimit-Remaining",
+        "reset_header": None,
+    }
+
+
+def test_a_token_of_a_provider_that_is_not_enabled_any_more(service: Service) -> None:
+    """It lives, so it is given; but no descriptor says where it may go."""
+    service.providers.clear()
+    body = service.get(TOKEN_ROUTE, TOKEN_PATH)[1]
+    assert body["warning"] == "provider_unknown"
+    assert body["placement"] == {"in": "header", "name": "Authorization", "value": "Bearer at-canary"}
+    assert body["api"] == {"base_url": None, "hosts": [], "rate_limit": None}
+
+
+def test_a_token_warns_of_a_provider_that_fails(service: Service) -> None:
+    access = service.connections.rows["m:1", "acme#shop-9"].access
+    failing = ReadableConnection(LIVE._replace(last_error="provider_unavailable"), access)
+    service.connections.rows["m:1", "acme#shop-9"] = failing
+    body = service.get(TOKEN_ROUTE, TOKEN_PATH)[1]
+    assert (body["access_token"], body["warning"]) == ("at-canary", "provider_unavailable")
+    service.providers.clear()
+    assert service.get(TOKEN_ROUTE, TOKEN_PATH)[1]["warning"] == "provider_unavailable"
 
 
 @pytest.mark.parametrize(("left", "status"), [(61, 200), (60, 409)])
@@ -137,7 +311,8 @@ def test_a_minute_is_what_a_token_must_last_unless_asked_otherwise(
 def problem(service: Service, response: Response, body: dict[str, Any], reason: str, status: int) -> str:
     assert (response["statusCode"], body["status"], body["reason"]) == (status, status, reason)
     assert response["headers"]["content-type"] == "application/problem+json"
-    assert set(body) == {"type", "title", "status", "detail", "reason", "ref"}
+    assert set(body) - {"connection_status"} == {"type", "title", "status", "detail", "reason", "ref"}
+    assert ("connection_status" in body) is (status == 409)
     assert body["title"] == reason.replace("_", " ")
     line = service.lines[-1]
     assert (line.outcome, line.reason, line.status, line.ref) == ("failed", reason, status, body["ref"])
@@ -239,14 +414,33 @@ def test_a_path_that_names_its_parent_names_nobody(service: Service) -> None:
     assert (service.lines[0].merchant_id, service.lines[0].account_id) == (None, None)
 
 
-@pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACTIVE])
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (Status.NEEDS_RECONNECT, "Send the merchant a link to connect again."),
+        (
+            Status.UNINSTALLED,
+            "The merchant removed the app at the provider. Send a link if they want it back.",
+        ),
+        (Status.DISCONNECTED, "It was cut off here. Send the merchant a link if they want it back."),
+    ],
+)
 def test_a_connection_that_is_not_active_says_what_it_is_and_what_to_do(
-    service: Service, status: Status
+    service: Service, status: Status, advice: str
 ) -> None:
     access = service.connections.rows["m:1", "acme#shop-9"].access
     service.connections.rows["m:1", "acme#shop-9"] = ReadableConnection(LIVE._replace(status=status), access)
-    detail = problem(service, *service.get(TOKEN_ROUTE, TOKEN_PATH), "connection_not_active", 409)
-    assert detail == f"Its status is {status.value}. Send the merchant a link to connect again."
+    response, body = service.get(TOKEN_ROUTE, TOKEN_PATH)
+    detail = problem(service, response, body, "connection_not_active", 409)
+    assert detail == f"Its status is {status.value}. {advice}"
+    assert body["connection_status"] == status.value
+    assert service.get(CONNECTION_ROUTE, ONE_PATH)[1]["status"] == status.value
+
+
+def test_a_token_that_does_not_live_so_long_says_that_the_connection_is_active(service: Service) -> None:
+    response, body = service.get(TOKEN_ROUTE, TOKEN_PATH, "min_ttl=600")
+    problem(service, response, body, "token_expired", 409)
+    assert body["connection_status"] == "active"
 
 
 @pytest.mark.parametrize("reason", [Reason.STORAGE_UNAVAILABLE, Reason.INTERNAL])

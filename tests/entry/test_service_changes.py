@@ -86,6 +86,8 @@ def test_a_token_that_would_not_last_is_refreshed_first(deployed: Deployed) -> N
         "expires_at": NOW + LIFETIME,
         "generation": 2,
         "version": 6,
+        "placement": {"in": "header", "name": "Authorization", "value": "Bearer canary-access-1"},
+        "api": {"base_url": "https://acme.example/api/", "hosts": ["acme.example"], "rate_limit": None},
     }
     assert [line.outcome for line in deployed.lines] == ["refreshed", "read"]
     assert "canary" not in repr(deployed.lines)
@@ -135,6 +137,11 @@ def test_a_reported_401_refreshes_at_once(deployed: Deployed, encoded: bool) -> 
     assert [line.outcome for line in deployed.lines] == ["refreshed", "reported"]
     line = deployed.lines[-1]
     assert (line.provider, line.merchant_id, line.account_id) == ("acme", "m-1", "shop-9")
+
+
+def test_a_number_is_the_same_however_json_writes_it(deployed: Deployed) -> None:
+    _, body = ask(deployed, sent(UNAUTHORIZED_ROUTE, KEY, '{"generation": 2.0, "version": 0.5e1}'))
+    assert (body["outcome"], deployed.orders[0].seen) == ("refreshed", SEEN)
 
 
 @pytest.mark.parametrize("old", [{"generation": 1, "version": 5}, {"generation": 2, "version": 4}])
@@ -201,6 +208,8 @@ WHOLE = "the whole number that came with the token"
         ("5", "the body must be JSON"),
         ("generation=2&version=5", "the body must be JSON"),
         (json.dumps({**OLD, "x": "y" * 1_024}), "the body must be JSON"),
+        ({**OLD, "access_token": "canary"}, "the body must hold generation and version, and nothing else"),
+        ({**OLD, "Generation": 2}, "the body must hold generation and version, and nothing else"),
         ("[" * 1_000, "the body must be JSON"),
         ("{}", f"the generation must be {WHOLE}"),
         ({"generation": 2}, f"the version must be {WHOLE}"),
@@ -208,7 +217,7 @@ WHOLE = "the whole number that came with the token"
         ({**OLD, "generation": True}, f"the generation must be {WHOLE}"),
         ({**OLD, "version": False}, f"the version must be {WHOLE}"),
         ({**OLD, "version": "5"}, f"the version must be {WHOLE}"),
-        ({**OLD, "version": 5.0}, f"the version must be {WHOLE}"),
+        ({**OLD, "version": 5.5}, f"the version must be {WHOLE}"),
         ({**OLD, "version": None}, f"the version must be {WHOLE}"),
         ({**OLD, "version": [5]}, f"the version must be {WHOLE}"),
         ({**OLD, "version": 0}, f"the version must be {WHOLE}"),
@@ -222,6 +231,7 @@ WHOLE = "the whole number that came with the token"
 )  # fmt: skip
 def test_a_report_that_cannot_be(deployed: Deployed, body: Any, said: str) -> None:
     detail = problem(deployed, sent(UNAUTHORIZED_ROUTE, KEY, body), "request_malformed", 400)
+    assert "canary" not in f"{detail}{deployed.lines}"
     assert detail.lower().startswith(said.lower())
     assert deployed.world.journal == []
 
@@ -369,6 +379,17 @@ def test_a_path_that_is_spelt_otherwise_than_its_names(deployed: Deployed, route
 def test_our_own_trouble_says_to_try_again(deployed: Deployed, route: str, port: str, method: str) -> None:
     getattr(deployed.world, port).broken[method] = DOWN
     problem(deployed, sent(route, KEY, OLD), "storage_unavailable", 503)
+
+
+@pytest.mark.parametrize("route", [UNAUTHORIZED_ROUTE, REFRESH_ROUTE])
+def test_a_connection_of_a_provider_that_is_not_enabled_any_more_is_there_all_the_same(
+    deployed: Deployed, route: str
+) -> None:
+    """404 is for what never was."""
+    gone = deployed.world.stands(KEY._replace(provider="gone"))
+    problem(deployed, sent(route, gone, OLD), "provider_unknown", 409)
+    deployed.lines.clear()
+    problem(deployed, sent(TOKEN_ROUTE, gone), "token_expired", 409)
 
 
 def test_a_refresh_function_that_cannot_be_asked() -> None:

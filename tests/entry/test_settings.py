@@ -38,8 +38,11 @@ REFRESHING = {
     "MOORING_TOKEN_KEY_ID": "arn:aws:kms:eu-central-1:123456789012:key/k",
     "MOORING_RECOVERY_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/mooring-prod-recovery",
     "MOORING_REFRESH_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/mooring-prod-refresh",
+    "MOORING_REVOKE_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/mooring-prod-revoke",
     "MOORING_REFRESH_FUNCTION": "mooring-prod-refresh",
     "MOORING_QUEUE_LIMIT": "6000",
+    "MOORING_EVENT_BUS": "mooring-prod",
+    "MOORING_UNDELIVERED_BUCKET": "mooring-prod-undelivered-123456789012",
 }
 
 

@@ -2,10 +2,10 @@
 
     python -m tests.events.samples        writes them again
 
-Requests come from an HTTP API (payload format 2.0), batches from the queues of the local stack, orders from
-`connections`, and a schedule sends what its target's input says. Their links are genuine, signed with a key
-that stands here for everyone to read and that no `mooring.yaml` trusts; they expired an hour after
-`MADE_AT`. What looks sealed is sealed with nothing.
+Requests come from an HTTP API (payload format 2.0), batches from the queues and the stream of the local
+stack, orders from `connections`, and a schedule sends what its target's input says. Their links are genuine,
+signed with a key that stands here for everyone to read and that no `mooring.yaml` trusts; they expired an
+hour after `MADE_AT`. What looks sealed is sealed with nothing.
 """
 
 import json
@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local import REGION
 from local.template import ACCOUNT
-from mooring.adapters import sqs, work_messages
+from mooring.adapters import revocation_queue, sqs, work_messages
 from mooring.core.connection import Account, NewConnection
 from mooring.core.flow import Flow, cookie_name, encode_flow
 from mooring.core.link import Link
+from mooring.core.revocation import Revocation
 from mooring.core.tokens import SealedField, SealedTokens
 from mooring.core.upkeep import (
     Cause,
@@ -38,6 +39,7 @@ from mooring.core.upkeep import (
     Seen,
     Work,
 )
+from tests.events import stream_samples
 
 FOLDER = Path(__file__).resolve().parents[2] / "events"
 HOST = "connect.example.com"
@@ -152,7 +154,8 @@ def sample_events() -> dict[str, Event]:
         ),
         "callback_trailing_slash": _browser("GET", slash, code, from_notifyvisitors, bare),
         "callback_post": _browser("POST", slash, code, _OWN_FORM, bare),
-        "connections_list": _service("GET", "", {"merchant_id": "m-1"}),
+        "connections_list": _service("GET", "", {"merchant_id": "m-1"}, "status=active&limit=20"),
+        "connections_one": _service("GET", _ONE, STORE._asdict()),
         "connections_token": _service("GET", f"{_ONE}/token", STORE._asdict(), "min_ttl=300"),
         "connections_unauthorized": _service(
             "POST", f"{_ONE}/unauthorized", STORE._asdict(), body='{"generation": 1, "version": 1}'
@@ -166,6 +169,8 @@ def sample_events() -> dict[str, Event]:
             work_messages.order_payload(Order(PROFILE, Seen(1, 1), Cause.UNAUTHORIZED))
         ),
         "sweep": {},
+        "announce": stream_samples.batch(MADE_AT, STORE, PROFILE),
+        "revoke": _batch("revoke", [_unwanted(STORE, None), _unwanted(PROFILE, _sealed("refresh"))]),
     }
 
 
@@ -261,6 +266,11 @@ def _unstored_refresh() -> str:
         previous_until=None,
     )
     return sqs.refreshed_message(Refreshed(PROFILE, Seen(1, 1), "sample-attempt", fresh))
+
+
+def _unwanted(key: Key, refresh: SealedField | None) -> str:
+    """What was queued when a connection was cut off."""
+    return revocation_queue.message(Revocation(key, 1, _sealed("access"), refresh))
 
 
 def _sealed(name: str) -> SealedField:

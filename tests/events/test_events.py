@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 
+from mooring.adapters.changes import parse
 from mooring.adapters.ed25519 import verify
 from mooring.core.connection import Account
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import LinkPolicy
 from mooring.core.provider import Probe
-from mooring.entry.http_api import Browser, respond
+from mooring.entry.announcing import Doors, run
+from mooring.entry.http_api import Browser, Line, respond
 from mooring.entry.pages import Branding, Pages
+from mooring.flows.announce import AnnouncePorts, announce
 from mooring.flows.authorize import AuthorizePorts, authorize
 from mooring.flows.callback import CallbackPorts, callback
 from mooring.providers.authorization_request import authorization_url
@@ -32,10 +35,13 @@ from tests.events.samples import (
     MADE_AT,
     PRODUCT,
     PROFILE,
+    STORE,
     sample_events,
     text,
 )
 from tests.fakes.authorization_server import FakeAuthorizationServer
+from tests.fakes.bus import FakeBus, FakeUndelivered
+from tests.fakes.revocations import FakeRevocations
 from tests.flows.upkeep_world import UpkeepWorld
 
 ROOT = FOLDER.parent
@@ -50,6 +56,7 @@ AT_ITS_TIME = {
     "callback_trailing_slash": (303, "connected", None),
     "callback_post": (303, "connected", None),
     "connections_list": (200, "listed", None),
+    "connections_one": (404, "failed", "connection_not_found"),
     "connections_token": (404, "failed", "connection_not_found"),
     "connections_unauthorized": (404, "failed", "connection_not_found"),
     "connections_refresh": (404, "failed", "connection_not_found"),
@@ -70,6 +77,12 @@ NO_REQUEST: dict[str, list[tuple[str, str | None, str | None]]] = {
     "refresh_recovery": [("recovered", None, "yotpo"), ("skipped", None, "whatconverts")],
     "refresh_order": [("skipped", "connection_not_found", "whatconverts")],
     "sweep": [("swept", None, None)],
+    "announce": [
+        ("announced", None, "yotpo"),
+        ("announced", None, "whatconverts"),
+        ("announced", None, "yotpo"),
+    ],
+    "revoke": [("unsupported", None, "yotpo"), ("unsupported", None, "whatconverts")],
 }
 """The lines of what comes without a request where nothing is connected; only a recovery stores something."""
 
@@ -131,6 +144,7 @@ class Installation:
             secrets=self.world.secrets,
             server=self.server,
             recovery=self.world.recovery,
+            revocations=self.world.revocations,
             clock=self.world.clock,
             jitter=lambda: 0.0,
         )
@@ -200,6 +214,33 @@ def test_what_comes_to_refresh_does_no_harm_where_nothing_is_connected(
     assert not installation.world.keeper.refreshes
     assert not installation.world.keeper.probes
     assert not installation.world.queue.messages
+
+
+def test_the_revoke_events_providers_cannot_be_told(compiled: Path) -> None:
+    installation = Installation(compiled, LATER)
+    assert installation.deployed.revoke(event("revoke")) == {"batchItemFailures": []}
+    told = [(line.outcome, line.reason, line.provider) for line in installation.lines]
+    assert Counter(told) == Counter(NO_REQUEST["revoke"])
+    assert not installation.world.revoker.calls
+
+
+def test_the_streams_event_is_told(compiled: Path) -> None:
+    lines: list[Line] = []
+    bus, revocations = FakeBus(), FakeRevocations()
+    doors = Doors(
+        known=Catalog(str(compiled)).settings().providers.__contains__,
+        parse=parse,
+        announce=lambda changes: announce(changes, AnnouncePorts(bus, revocations)),
+        keep=FakeUndelivered().keep,
+    )
+    assert run(event("announce"), doors, lines.append) == {"batchItemFailures": []}
+    assert [(line.outcome, line.reason, line.provider) for line in lines] == NO_REQUEST["announce"]
+    assert [told.detail_type for told in bus.events] == [
+        "Connection Established",
+        "Connection Needs Reconnect",
+        "Connection Disconnected",
+    ]
+    assert [asked.key for asked in revocations.messages] == [STORE]
 
 
 def test_the_schedules_event_sweeps(compiled: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
-from mooring.core.connection import Connection, NewConnection, ReadableConnection, Status
+from mooring.core.connection import Connection, NewConnection, Page, ReadableConnection, Status, Wanted
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from mooring.core.names import DEFAULT_ACCOUNT, connection_key
@@ -91,10 +91,20 @@ class FakeConnections(Fallible):
         self.called("read")
         return self.rows.get((merchant_id, connection_key(provider, account_id)))
 
-    def list(self, merchant_id: str) -> list[Connection]:
-        """All connections of a merchant, in the order of their keys."""
+    def list(self, merchant_id: str, wanted: Wanted) -> Page:
+        """Some connections of a merchant, in the order of their keys."""
         self.called("list")
-        return [row.connection for key, row in sorted(self.rows.items()) if key[0] == merchant_id]
+        found = [
+            (key, row.connection)
+            for (merchant, key), row in sorted(self.rows.items())
+            if merchant == merchant_id
+            and key > (wanted.after or "")
+            and wanted.provider in (None, row.connection.provider)
+            and wanted.status in (None, row.connection.status)
+        ]
+        shown = found[: wanted.limit]
+        more = len(found) > len(shown)
+        return Page(tuple(one for _, one in shown), shown[-1][0] if more else None)
 
     def put(self, connection: Connection, access: SealedField | None, **upkeep: Any) -> Key:
         """Place a row as a test wants it: `refresh`, `due_at`, `attempts` and so on (see `Upkeep`)."""

@@ -22,7 +22,7 @@ class FakeRecoveries(Fallible):
         self.called("restore")
         with self.connections.lock:
             stored = self._stored(new)
-            if stored is Storing.OBSOLETE:
+            if stored in (Storing.OBSOLETE, Storing.SUPERSEDED):
                 return stored
             flow = self.connections.flows.find(link, state_hash)
             if stored is None:
@@ -42,12 +42,9 @@ class FakeRecoveries(Fallible):
         if row is None:
             return None
         one, access = row.connection, new.tokens.access
-        if (
-            one.connected_at == new.connected_at
-            and row.access
-            and row.access.wrapped_key == access.wrapped_key
-        ):
-            return Storing.STORED
+        if one.connected_at == new.connected_at and row.access:
+            same = row.access.wrapped_key == access.wrapped_key
+            return Storing.STORED if same else Storing.SUPERSEDED
         living = one.status in (Status.ACTIVE, Status.NEEDS_RECONNECT)
         newer = one.connected_at < new.connected_at and (living or one.updated_at < new.connected_at)
         return None if newer and not self.connections.outranked(new) else Storing.OBSOLETE

@@ -38,7 +38,7 @@ class Queue:
 
     Args:
         stack: the running stack.
-        name: its short name: `refresh`, `recovery`, or one of these with `-dead`.
+        name: its short name: `refresh`, `recovery`, `revoke`, or one of these with `-dead`.
     """
 
     def __init__(self, stack: RunningStack, name: str) -> None:
@@ -201,6 +201,6 @@ def _texts(values: Mapping[str, object]) -> dict[str, str]:
 
 
 def take_dead_letters(stack: RunningStack) -> None:
-    """Take what lies in both dead-letter queues."""
-    for name in ("refresh-dead", "recovery-dead"):
+    """Take what lies in the dead-letter queues."""
+    for name in ("refresh-dead", "recovery-dead", "revoke-dead"):
         Queue(stack, name).take()

@@ -4,13 +4,16 @@ The real stack. Minutes and days are not waited for: they are taken out of the r
 test says so. What the provider itself accepts is asked at the provider.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 from local.simulators.yotpo import STORES
+from mooring.core.revocation import TRIES
 from mooring.core.upkeep import PROBE_SECONDS, Cause, Confirm, Hint, Key, Order, Search, Seen, Work
 from tests.e2e.running import FIFTH, TOKEN_SECONDS
 from tests.e2e.service import Service
@@ -18,7 +21,7 @@ from tests.e2e.simulator import Simulator
 from tests.e2e.story import Merchant, check_failure
 from tests.e2e.upkeep import Upkeep, hint, sweep, wait_for
 from tests.faults.actions import AwsError, LoseAnswer, Reset
-from tests.faults.crashes import rings
+from tests.faults.crashes import dying, rings
 from tests.faults.crashes import warm as start
 from tests.faults.invariants import no_false_death, no_token_lost, one_call_in_flight
 from tests.faults.kill import caller_of, cool, kill, kill_these
@@ -33,9 +36,13 @@ from tests.faults.queues import (
     unsealed,
     written,
 )
+from tests.faults.revoking import REVOKE_PATH, is_forgotten, revoked, revoking
 from tests.faults.stack import TOKEN_PATH, BrokenStack
 
 FOUR_DAYS = 4 * 86_400
+REVOKING_SECONDS, NEXT_TRY_SECONDS = 60, 180
+"""So long a busy machine may take for a revocation, and for the one after the first pause of a minute."""
+HIDDEN_AFTER_DEATH = 10
 UNSETTLED = {"lease_owner", "attempts", "attempt_at", "last_error"}
 DENIED = AwsError(400, "AccessDeniedException")
 """What the adapters do not try again: it would not pass."""
@@ -157,8 +164,7 @@ def test_f28_an_uninstall_between_the_store_and_its_answer(
 def test_f29_an_uninstall_during_a_refresh(
     broken: BrokenStack, living: Upkeep, service: Service, simulator: Simulator
 ) -> None:
-    """The result is discarded and said to be. Revoking it at the provider is not built yet: the provider
-    goes on accepting a token set that nobody holds, which the metric TokenDiscarded tells an operator."""
+    """The result is discarded, said to be, and revoked: nobody holds it, so nobody shall."""
     warm(broken)
     aged(living)
     shop, calls = living.key.account_id, answers(simulator)
@@ -178,6 +184,10 @@ def test_f29_an_uninstall_during_a_refresh(
     assert cannot_be_used(living, service, simulator)
     assert answers(simulator) == calls + 1
     assert shop not in "".join(Queue(broken, "recovery").texts()), "and nothing waits to bring it back"
+    # That we were told of an uninstall ended nothing at the provider: only the revocation does.
+    assert not is_forgotten(simulator, shop)
+    assert outcomes(revoked(broken, living)) == ["revoked"]
+    assert is_forgotten(simulator, shop)
 
 
 def test_f29_uninstalled_and_installed_again_during_a_refresh(
@@ -200,7 +210,11 @@ def test_f29_uninstalled_and_installed_again_during_a_refresh(
         answer.result()
     assert (row["status"], row["generation"], row["version"]) == ("active", 2, 2)
     assert living.row() == row, "the generation that is gone has nothing to write here"
+    # What the refresh brought is revoked, and nothing of the connection that was made meanwhile.
+    assert outcomes(revoked(broken, living)) == ["revoked"]
+    assert len([token for token in simulator.refresh_tokens() if token["account"] == shop]) == 1
     assert simulator.accepts(shop, service.token(living.key).json()["access_token"])
+    assert living.row() == row
     no_token_lost(broken, living)
     assert service.refresh(living.key).json()["version"] == 3, "its own refresh token is in force"
 
@@ -312,6 +326,11 @@ def test_f32_a_disconnect_during_a_refresh_and_late_messages(
     assert living.row() == row, "every one of them is a no-op"
     assert cannot_be_used(living, service, simulator)
     assert answers(simulator) == calls + 1
+    # What the row held, what the refresh brought, and what the stray pretended to bring.
+    told = revoked(broken, living, 3)
+    assert outcomes(told)[-2:] == ["revoked", "revoked"]
+    assert is_forgotten(simulator, living.key.account_id)
+    assert living.row()["revocation"] == "revoked"
 
 
 def every_kind(key: Key, known: Seen, at: int) -> list[Work]:
@@ -335,22 +354,87 @@ def attempt_of(body: str) -> str:
 
 
 def test_f33_the_provider_is_down_at_a_disconnect(
+    broken: BrokenStack, living: Upkeep, merchant: Merchant, service: Service, simulator: Simulator
+) -> None:
+    """The cut-off is ours alone, at once and complete; the provider is told when it is back.
+
+    Meanwhile the merchant connects again, and keeps what that brought.
+    """
+    shop, old = living.key.account_id, service.token(living.key).json()["access_token"]
+    with revoking(broken):
+        with broken.provider_proxy.fault(Reset(), path=REVOKE_PATH, times=1_000) as down:
+            answer = service.disconnect(living.key)
+            assert (answer.status_code, answer.json()) == (200, {"status": "disconnected"})
+            row = living.row()
+            assert is_over(row, "disconnected")
+            assert cannot_be_used(living, service, simulator)
+            assert service.disconnect(living.key).status_code == 200
+            down.wait_hit(REVOKING_SECONDS)
+            failed = wait_for(lambda: living.lines("revoke"), "its first try")[0]
+            assert (failed["outcome"], failed["reason"]) == ("failed", "provider_unavailable")
+            assert living.row().get("revocation") is None, "nothing is decided"
+            merchant.connect(FIFTH, store=shop)
+        new = service.token(living.key).json()["access_token"]
+        assert (simulator.accepts(shop, old), simulator.accepts(shop, new)) == (True, True)
+        assert down.hits == 1, "one call is not repeated by itself"
+        done = wait_for(lambda: living.lines("revoke", outcome="revoked"), "the next try", NEXT_TRY_SECONDS)
+    assert len(done) == 1
+    assert (simulator.accepts(shop, old), simulator.accepts(shop, new)) == (False, True)
+    row = living.row()
+    assert (row["status"], row["generation"], row.get("revocation")) == ("active", 2, None)
+    assert service.refresh(living.key).json()["version"] == row["version"] + 1
+
+
+def test_f33_what_never_succeeds_is_noted_at_the_last_try(
     broken: BrokenStack, living: Upkeep, service: Service, simulator: Simulator
 ) -> None:
-    """The cut-off is ours alone, at once and complete, whatever the provider does.
+    """A day and a half is not waited for: the last try is handed to the function as SQS would."""
+    assert service.disconnect(living.key).status_code == 200
+    queue, shop = Queue(broken, "revoke"), living.key.account_id
+    body = wait_for(lambda: [text for text in queue.texts() if shop in text], "the message")[0]
 
-    Revoking the tokens at the provider, its retries and their alarm are not built yet, so they cannot be
-    tried here: nothing at all is sent.
-    """
-    sent = len(broken.provider_proxy.seen)
-    with broken.provider_proxy.fault(Reset(), times=1_000) as down:
-        answer = service.disconnect(living.key)
-        assert (answer.status_code, answer.json()) == (200, {"status": "disconnected"})
-        assert is_over(living.row(), "disconnected")
-        assert cannot_be_used(living, service, simulator)
-        assert service.disconnect(living.key).status_code == 200
-        assert down.hits == 0
-    assert len(broken.provider_proxy.seen) == sent
+    def tried(times: int) -> str | None:
+        counted = {"ApproximateReceiveCount": str(times)}
+        record = {
+            "messageId": f"try-{times}",
+            "body": body,
+            "receiptHandle": "none",
+            "attributes": counted,
+        }
+        answer = broken.aws("lambda").invoke(
+            FunctionName=broken.info["functions"]["revoke"], Payload=json.dumps({"Records": [record]})
+        )
+        failed = json.loads(answer["Payload"].read())["batchItemFailures"]
+        assert (failed != []) is (living.lines("revoke")[-1]["outcome"] == "failed")
+        return living.row().get("revocation")
+
+    with simulator_refusing(broken, simulator):
+        assert [tried(TRIES - 1), tried(TRIES)] == [None, "failed"]
+    assert tried(1) == "revoked", "an operator sent it through once more"
+    assert is_forgotten(simulator, shop)
+
+
+@contextmanager
+def simulator_refusing(broken: BrokenStack, simulator: Simulator) -> Iterator[None]:
+    """The provider knows our client secret no more, and its process fetches none anew."""
+    simulator.misbehave("invalid_client", "revoke", 100)
+    with rings(broken, "ProviderMisconfigured", "revoke", 2):
+        yield
+    simulator.misbehave("invalid_client", "revoke", 0)
+
+
+def test_f33_revoke_dies_after_the_providers_answer(
+    broken: BrokenStack, living: Upkeep, service: Service, simulator: Simulator
+) -> None:
+    """It is told twice, which does no harm, and noted."""
+    shop = living.key.account_id
+    with revoking(broken) as queue, queue.changed(VisibilityTimeout=HIDDEN_AFTER_DEATH):
+        with dying(broken, broken.provider_proxy, "after", path=REVOKE_PATH):
+            assert service.disconnect(living.key).status_code == 200
+        wait_for(lambda: living.row().get("revocation"), "the second try", NEXT_TRY_SECONDS)
+    assert living.row()["revocation"] == "revoked"
+    assert [call["outcome"] for call in simulator.calls("revoke")][-2:] == ["revoked", "revoked"]
+    assert is_forgotten(simulator, shop)
 
 
 def test_f33_the_table_is_down_at_a_disconnect(broken: BrokenStack, living: Upkeep, service: Service) -> None:

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import pytest
 
+from mooring.core.connection import Account
 from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.ports import BurnStatus
 from mooring.core.tokens import SealedField
@@ -149,6 +150,7 @@ def test_a_store_that_fails_notes_nothing_because_no_time_is_left_for_it(
 def test_an_uninstall_after_the_burn_wins_and_one_before_it_does_not(
     world: World, browser: Browser, late: int, wins: bool
 ) -> None:
+    world.server.account = Account("shop-9", verified=True)
     state = world.start(browser, "fragment")
     world.connections.tombstones["fragment", "shop-9"] = int(world.clock()) + late
     query = f"code=c&state={state}&app_key=shop-9"
@@ -161,6 +163,8 @@ def test_an_uninstall_after_the_burn_wins_and_one_before_it_does_not(
         409,
         RETURN_TO,
     )
+    (asked,) = world.revocations.messages
+    assert (asked.key, asked.generation) == (("m-1", "fragment", "shop-9"), 0)
     burned = world.burned(state, provider="fragment")
     assert burned is not None
     assert burned.status is BurnStatus.FAILED

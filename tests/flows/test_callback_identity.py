@@ -147,6 +147,10 @@ def test_another_account_than_expected_is_not_stored(world: World, browser: Brow
     assert (failure.reason, failure.status, failure.return_to) == (Reason.ACCOUNT_MISMATCH, 403, RETURN_TO)
     assert (len(world.server.exchanges), browser.jar) == (1, {})
     assert world.nothing_connected()
+    (asked,) = world.revocations.messages
+    assert (asked.key, asked.generation) == (("m-1", "named", "team-8"), 0)
+    opened = world.sealer.open(asked.access, *asked.key, "access")
+    assert opened == "access-token-of-the-fake"
 
 
 def test_an_account_that_the_provider_refuses_is_not_kept_for_another_try(
@@ -165,6 +169,7 @@ def test_an_account_that_the_provider_refuses_is_not_kept_for_another_try(
     assert (burned.status, burned.reason, burned.kept) == (BurnStatus.FAILED, "account_mismatch", None)
     assert browser.jar == {}
     assert world.nothing_connected()
+    assert world.revocations.messages == [], "nobody knows whose grant it is"
 
 
 def test_an_account_that_nobody_confirmed_takes_no_verified_ones_place(
@@ -182,6 +187,7 @@ def test_an_account_that_nobody_confirmed_takes_no_verified_ones_place(
     burned = world.burned(state, provider="fragment", jti="jti-2")
     assert burned is not None
     assert (burned.status, burned.reason) == (BurnStatus.FAILED, "account_mismatch")
+    assert world.revocations.messages == [], "it may be of the very grant that stands there"
 
 
 def test_the_answer_of_the_provider_counts_more_than_the_return(world: World, browser: Browser) -> None:

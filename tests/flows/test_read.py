@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from mooring.core.connection import ReadableConnection, Status
-from mooring.core.errors import Failure, Reason
+from mooring.core.errors import ConnectionFailure, Failure, Reason
 from mooring.core.upkeep import Answer, Cause, Key, Order
-from mooring.flows.read import AccessToken, ReadPorts, list_connections, read_token
+from mooring.flows.read import AccessToken, ReadPorts, read_token
 from tests.core.signing import NOW
 from tests.fakes.refresher import FakeRefresher
 from tests.flows.upkeep_world import DOWN, KEY, LOST, SEEN, TRANSIENT, UpkeepWorld, provider_of
@@ -60,6 +60,12 @@ def ends(reader: Reader, left: int | None, issued: int | None = None) -> None:
     reader.upkeep.connections.change(KEY, expires_at=expires_at, issued_at=issued)
 
 
+def stands(failure: Failure) -> str:
+    """Where the connection stands, as the failure says."""
+    assert isinstance(failure, ConnectionFailure)
+    return failure.connection_status
+
+
 def test_a_token_that_is_still_good(reader: Reader) -> None:
     token = reader.read()
     assert (token.access_token, token.warning) == ("canary-access-0", None)
@@ -86,6 +92,7 @@ def test_it_must_last_as_long_as_asked_within_an_hour(
         return
     failure = refusal(lambda: reader.read(min_ttl))
     assert (failure.reason, failure.status) == (Reason.TOKEN_EXPIRED, 409)
+    assert stands(failure) == "active"
     assert reader.refresher.orders == []
 
 
@@ -248,6 +255,70 @@ def test_a_grant_that_is_found_dead_is_not_active(reader: Reader) -> None:
     reader.upkeep.keeper.tokens = LOST
     failure = refusal(lambda: reader.read(900))
     assert (failure.reason, failure.detail) == (Reason.CONNECTION_NOT_ACTIVE, "its status is needs_reconnect")
+    assert stands(failure) == "needs_reconnect"
+
+
+@pytest.mark.parametrize(
+    ("noted", "warning"),
+    [
+        (None, None),
+        ("provider_unavailable", Reason.PROVIDER_UNAVAILABLE),
+        ("key_denied", Reason.KEY_DENIED),
+        ("a_word_of_a_later_release", None),
+        ("", None),
+    ],
+)
+def test_a_token_that_lives_long_enough_warns_when_its_latest_refresh_failed(
+    reader: Reader, noted: str | None, warning: Reason | None
+) -> None:
+    reader.upkeep.connections.change(KEY, last_error=noted)
+    token = reader.read(60)
+    assert (token.access_token, token.warning) == ("canary-access-0", warning)
+    assert reader.refresher.orders == []
+
+
+def test_what_this_read_met_counts_more_than_what_was_noted(reader: Reader) -> None:
+    reader.upkeep.connections.change(KEY, last_error="provider_unavailable")
+    reader.refresher.answer = Answer("waiting", Reason.PROVIDER_PAUSED, NOW + 15)
+    assert reader.read(900).warning is Reason.PROVIDER_PAUSED
+
+
+def test_a_refresh_that_succeeds_ends_the_warning(reader: Reader) -> None:
+    reader.upkeep.connections.change(KEY, last_error="provider_unavailable")
+    provider_of(reader.upkeep)
+    assert reader.read(900).warning is None
+    assert reader.read(60).warning is None
+
+
+def test_a_refresh_of_another_that_failed_meanwhile_is_told(reader: Reader) -> None:
+    """It ended long enough for this reader; whoever refreshed it then, failed."""
+
+    def fails(_: Order) -> Answer:
+        reader.upkeep.connections.change(KEY, expires_at=NOW + 3_600, last_error="provider_timeout")
+        return Answer("fresh")
+
+    reader.refresher.answer = fails
+    assert reader.read(900).warning is Reason.PROVIDER_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (Reason.PROVIDER_UNKNOWN, 409),
+        (Reason.GRANT_REFUSED, 409),
+        (Reason.ACCOUNT_MISMATCH, 409),
+        (Reason.STORAGE_UNAVAILABLE, 503),
+        (Reason.PROVIDER_ERROR, 502),
+        (Reason.PROVIDER_MISCONFIGURED, 500),
+    ],
+)
+def test_what_is_there_is_never_answered_as_if_it_were_not_or_the_question_wrong(
+    reader: Reader, reason: Reason, status: int
+) -> None:
+    ends(reader, 0)
+    reader.refresher.answer = Answer("failed", reason)
+    failure = refusal(reader.read)
+    assert (failure.reason, failure.status, stands(failure)) == (reason, status, "active")
 
 
 @pytest.mark.parametrize(("seconds", "asks"), [(24.9, False), (25.0, True)])
@@ -296,7 +367,7 @@ def test_what_is_not_active_is_not_opened_even_if_the_ciphertext_remains(
     reader.upkeep.connections.change(KEY, status=status)
     failure = refusal(reader.read)
     assert (failure.reason, failure.status) == (Reason.CONNECTION_NOT_ACTIVE, 409)
-    assert failure.detail == f"its status is {status.value}"
+    assert (failure.detail, stands(failure)) == (f"its status is {status.value}", status.value)
     assert reader.upkeep.journal == ["read"]
     assert reader.refresher.orders == []
 
@@ -320,7 +391,6 @@ def test_impossible_names_are_not_even_looked_up(reader: Reader, bad: str) -> No
     for where in (Key(bad, "acme", "shop-9"), Key("m-1", bad, "shop-9"), Key("m-1", "acme", bad)):
         assert refusal(partial(reader.read, 60, where)).reason is Reason.CONNECTION_NOT_FOUND
     assert reader.upkeep.journal == []
-    assert refusal(lambda: list_connections(bad, reader.ports)).reason is Reason.REQUEST_MALFORMED
 
 
 @pytest.mark.parametrize("reason", [Reason.SEALING_UNAVAILABLE, Reason.KEY_DENIED, Reason.TOKEN_UNREADABLE])
@@ -336,10 +406,3 @@ def test_a_token_moved_here_from_another_row_does_not_open(reader: Reader) -> No
     rows["m-2", "acme#shop-9"] = ReadableConnection(moved, mine.access)
     failure = refusal(lambda: reader.read(key=KEY._replace(merchant_id="m-2")))
     assert failure.reason is Reason.TOKEN_UNREADABLE
-
-
-def test_a_merchants_list_is_only_his(reader: Reader) -> None:
-    upkeep = reader.upkeep
-    upkeep.stands(KEY._replace(merchant_id="m-2"))
-    assert list_connections("m-1", reader.ports) == [upkeep.row()]
-    assert list_connections("m-3", reader.ports) == []

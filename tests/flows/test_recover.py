@@ -6,8 +6,10 @@ from mooring.core.connection import NewConnection, Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from mooring.core.ports import BurnStatus
+from mooring.core.revocation import Revocation, of_refresh
 from mooring.core.upkeep import Answer, Cause, Key, Order, Recovered
-from mooring.flows.recover import RecoverPorts, recover
+from mooring.flows.recover import recover
+from tests.fakes.connections import place
 from tests.flows.upkeep_world import DOWN, KEY, SEEN, UpkeepWorld, provider_of
 from tests.flows.world import refusal
 
@@ -17,8 +19,7 @@ def restore(upkeep: UpkeepWorld, exchange: tuple[NewConnection, Link, str]) -> t
     new, link, state = exchange
     found = Recovered(new, link._replace(token="", return_to=""), state)
     assert "canary" not in repr(found)
-    ports = RecoverPorts(upkeep.leases, upkeep.recoveries, upkeep.clock)
-    return upkeep.hear(lambda: recover(found, ports))
+    return upkeep.hear(lambda: recover(found, upkeep.recover_ports()))
 
 
 def waits(upkeep: UpkeepWorld) -> None:
@@ -37,6 +38,7 @@ def test_it_is_stored_while_its_attempt_is_in_doubt(upkeep: UpkeepWorld) -> None
     waits(upkeep)
     assert upkeep.recover() == [(KEY, Answer("recovered"))]
     assert (upkeep.tokens(), upkeep.row().version) == (("access-1", "refresh-1"), 6)
+    assert upkeep.revocations.messages == []
 
 
 def test_it_is_of_no_use_once_somebody_wrote_newer_tokens(upkeep: UpkeepWorld) -> None:
@@ -46,6 +48,7 @@ def test_it_is_of_no_use_once_somebody_wrote_newer_tokens(upkeep: UpkeepWorld) -
     before = upkeep.snapshot()
     assert upkeep.recover() == [(KEY, Answer("failed", Reason.TOKEN_SUPERSEDED))]
     assert upkeep.snapshot() == before
+    assert upkeep.revocations.messages == [], "its grant lives"
 
 
 def test_it_comes_again_while_somebody_holds_the_lease(upkeep: UpkeepWorld) -> None:
@@ -72,8 +75,10 @@ def test_a_connection_that_is_gone_altogether_is_skipped(upkeep: UpkeepWorld) ->
     waits(upkeep)
     upkeep.connections.rows.clear()
     upkeep.connections.upkeep.clear()
+    (found,) = upkeep.recovery.refreshed
     assert upkeep.recover() == [(KEY, Answer("skipped"))]
     assert upkeep.connections.rows == {}
+    assert upkeep.revocations.messages == [of_refresh(found)]
 
 
 # A finished exchange.
@@ -120,6 +125,32 @@ def test_an_exchange_that_was_overtaken_stays_away(upkeep: UpkeepWorld, later: s
     before = upkeep.snapshot()
     assert restore(upkeep, exchange) == (KEY, Answer("skipped"))
     assert upkeep.snapshot() == before
+    tokens = exchange[0].tokens
+    assert upkeep.revocations.messages == [Revocation(KEY, 0, tokens.access, tokens.refresh)]
+
+
+def test_an_exchange_that_lives_under_other_data_keys_is_not_revoked(upkeep: UpkeepWorld) -> None:
+    new, link, state = upkeep.exchanged()
+    assert restore(upkeep, (new, link, state)) == (KEY, Answer("recovered"))
+    row = upkeep.connections.row(KEY)
+    assert row is not None
+    assert row.access is not None
+    resealed = row._replace(access=row.access._replace(wrapped_key=b"another wrapping"))
+    upkeep.connections.rows[place(KEY)] = resealed
+    assert restore(upkeep, (new, link, state)) == (KEY, Answer("failed", Reason.TOKEN_SUPERSEDED))
+    assert upkeep.revocations.messages == [], "its grant lives"
+
+
+def test_what_cannot_be_handed_on_to_be_revoked_comes_again(upkeep: UpkeepWorld) -> None:
+    upkeep.stands()
+    exchange = upkeep.exchanged()
+    upkeep.clock.advance(5)
+    upkeep.endings.disconnect(KEY, int(upkeep.clock()))
+    upkeep.revocations.broken["ask"] = DOWN
+    assert refusal(lambda: restore(upkeep, exchange)).reason is Reason.STORAGE_UNAVAILABLE
+    upkeep.revocations.broken.clear()
+    assert restore(upkeep, exchange) == (KEY, Answer("skipped"))
+    assert len(upkeep.revocations.messages) == 1
 
 
 def test_an_unverified_exchange_never_replaces_a_verified_account(upkeep: UpkeepWorld) -> None:
@@ -127,6 +158,7 @@ def test_an_unverified_exchange_never_replaces_a_verified_account(upkeep: Upkeep
     before = upkeep.snapshot()
     assert restore(upkeep, upkeep.exchanged(verified=False)) == (KEY, Answer("skipped"))
     assert upkeep.snapshot() == before
+    assert upkeep.revocations.messages == [], "nobody knows whose grant it is"
 
 
 def test_an_exchange_comes_again_when_the_table_is_away(upkeep: UpkeepWorld) -> None:

@@ -134,6 +134,7 @@ def test_whoever_was_overtaken_by_newer_tokens_changes_nothing_and_rings(upkeep:
     assert ALARMS[Reason.TOKEN_SUPERSEDED] == "TokenDiscarded"
     assert upkeep.tokens() == ("access-1", "refresh-1")
     assert upkeep.recovery.refreshed == []
+    assert upkeep.revocations.messages == [], "what is of the grant that lives is not revoked"
 
 
 def test_where_nothing_rotates_being_overtaken_loses_nothing(upkeep: UpkeepWorld) -> None:
@@ -207,6 +208,24 @@ def test_what_ends_during_the_call_stays_ended(upkeep: UpkeepWorld, ending: str,
     calls = len(upkeep.keeper.refreshes)
     assert upkeep.refresh(READ).word in ("skipped", "fresh")
     assert len(upkeep.keeper.refreshes) == calls
+    # What the call brought is on its way to its provider, and of the generation that it was for.
+    (asked,) = upkeep.revocations.messages
+    assert (asked.key, asked.generation, dict(asked.details)) == (KEY, SEEN.generation, {"app_key": "k"})
+    assert asked.refresh is not None
+    brought = upkeep.opened(KEY, "access", asked.access), upkeep.opened(KEY, "refresh", asked.refresh)
+    assert brought == ("access-1", "refresh-1")
+
+
+def test_what_cannot_be_handed_on_to_be_revoked_is_discarded_all_the_same(upkeep: UpkeepWorld) -> None:
+    upkeep.stands()
+
+    def ends() -> None:
+        upkeep.endings.disconnect(KEY, NOW)
+
+    provider_of(upkeep).during = ends
+    upkeep.revocations.broken["ask"] = DOWN
+    assert upkeep.refresh() == Answer("failed", Reason.UNINSTALLED_MEANWHILE)
+    assert upkeep.tokens() == (None, None)
 
 
 def test_another_accounts_token_is_never_stored_and_rings(upkeep: UpkeepWorld) -> None:

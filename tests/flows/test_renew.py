@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from mooring.core.connection import Status
-from mooring.core.errors import Failure, Reason
+from mooring.core.errors import ConnectionFailure, Failure, Reason
 from mooring.core.upkeep import Answer, Cause, Key, Order
 from mooring.flows.renew import RenewPorts, renew
 from tests.core.signing import NOW
@@ -56,7 +56,9 @@ def test_why_it_was_not_done_is_told_of_what_still_lives(
     upkeep.stands()
     refresher = FakeRefresher()
     refresher.answer = answer
-    assert refusal(lambda: renew(REPORT, RenewPorts(upkeep.connections, refresher))).reason is reason
+    failure = refusal(lambda: renew(REPORT, RenewPorts(upkeep.connections, refresher)))
+    assert isinstance(failure, ConnectionFailure)
+    assert (failure.reason, failure.connection_status) == (reason, "active")
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.ACTIVE])
@@ -70,6 +72,8 @@ def test_what_is_not_active_is_told_as_such_whatever_was_answered(
     failure = refusal(lambda: renew(REPORT, RenewPorts(upkeep.connections, refresher)))
     assert (failure.reason, failure.status) == (Reason.CONNECTION_NOT_ACTIVE, 409)
     assert failure.detail == f"its status is {status.value}"
+    assert isinstance(failure, ConnectionFailure)
+    assert failure.connection_status == status.value
 
 
 def test_a_connection_that_is_not_there(upkeep: UpkeepWorld) -> None:

@@ -17,6 +17,7 @@ from mooring.core.upkeep import DOUBT_SECONDS, FUNCTION_SECONDS, Answer, Cause, 
 from mooring.flows.probe import ProbePorts
 from mooring.flows.recover import RecoverPorts, recover
 from mooring.flows.refresh import LOOK_SECONDS, RefreshPorts, refresh
+from mooring.flows.revoke import RevokePorts
 from mooring.flows.sweep import SweepPorts, Swept, sweep
 from mooring.flows.uninstall import Delivery, UninstallPorts, uninstall
 from mooring.flows.watch import Watch
@@ -30,12 +31,15 @@ from tests.fakes.connections import FakeConnections, Upkeep
 from tests.fakes.due import FakeDueIndex
 from tests.fakes.endings import FakeEndings
 from tests.fakes.flows import FakeFlows
+from tests.fakes.generations import FakeGenerations
 from tests.fakes.leases import FakeLeases
 from tests.fakes.recoveries import FakeRecoveries
 from tests.fakes.recovery import FakeRecoveryQueue
+from tests.fakes.revocations import FakeRevocations
 from tests.fakes.sealer import FakeSealer
 from tests.fakes.secrets import FakeSecrets
 from tests.fakes.token_keeper import FakeTokenKeeper, RotatingProvider
+from tests.fakes.token_revoker import FakeTokenRevoker
 from tests.fakes.work_queue import FakeWorkQueue
 from tests.protocol.shapes import ACME, ACME_URL, PUBLIC, REFRESH
 
@@ -87,6 +91,9 @@ class UpkeepWorld:
         self.sealer = FakeSealer(self.journal)
         self.keeper = FakeTokenKeeper(self.journal)
         self.recovery = FakeRecoveryQueue(self.journal)
+        self.revocations = FakeRevocations(self.journal)
+        self.generations = FakeGenerations(self.connections, self.journal)
+        self.revoker = FakeTokenRevoker(self.journal)
         self.queue = FakeWorkQueue(self.journal)
         self.providers = {provider.id: provider for provider in PROVIDERS}
         names = list(self.providers)
@@ -191,7 +198,8 @@ class UpkeepWorld:
         return WorkPorts(
             RefreshPorts(
                 self.provider, self.leases, self.sealer, self.secrets, self.keeper, self.recovery,
-                self.watch, self.clock, lambda: self.jitter, lambda: f"attempt-{next(self._attempts)}",
+                self.revocations, self.watch, self.clock, lambda: self.jitter,
+                lambda: f"attempt-{next(self._attempts)}",
             ),
             ProbePorts(
                 self.provider, self.endings, self.sealer, self.keeper, self.queue, self.clock,
@@ -227,10 +235,19 @@ class UpkeepWorld:
         self.clock.advance(message.delay + moved)
         return self.work(message.work)
 
+    def recover_ports(self) -> RecoverPorts:
+        """The ports of `recover`."""
+        return RecoverPorts(self.leases, self.recoveries, self.revocations, self.clock)
+
+    def revoke_ports(self) -> RevokePorts:
+        """The ports of `revoke`."""
+        return RevokePorts(
+            self.provider, self.generations, self.sealer, self.secrets, self.revoker, self.clock
+        )
+
     def recover(self) -> list[tuple[Key, Answer]]:
         """Take everything from the recovery queue. What fails comes again."""
-        found, ports = list(self.recovery.refreshed), RecoverPorts(self.leases, self.recoveries, self.clock)
-        done = []
+        found, ports, done = list(self.recovery.refreshed), self.recover_ports(), []
         for each in found:
             done.append(self.hear(partial(recover, each, ports)))
             self.recovery.refreshed.remove(each)

@@ -22,6 +22,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.connections import FakeConnections
 from tests.fakes.flows import FakeFlow, FakeFlows
 from tests.fakes.recovery import FakeRecoveryQueue
+from tests.fakes.revocations import FakeRevocations
 from tests.fakes.sealer import FakeSealer
 from tests.fakes.secrets import FakeSecrets
 from tests.protocol.shapes import ALL
@@ -69,6 +70,7 @@ class World:
         )
         self.server = FakeAuthorizationServer(self.journal)
         self.recovery = FakeRecoveryQueue(self.journal)
+        self.revocations = FakeRevocations(self.journal)
         self.policy = policy(origins)
         self._providers = {provider.id: provider for provider in (*ALL, *providers)}
         self._numbers = count(1)
@@ -94,6 +96,7 @@ class World:
             self.secrets,
             server or self.server,
             self.recovery,
+            self.revocations,
             self.clock,
             lambda: 0.0,
         )

@@ -15,7 +15,7 @@ from tests.template.policy import Request
 Context = dict[str, str | list[str]]
 View = Mapping[str, Any]
 
-_READS = frozenset({"GetItem", "Query", "BatchGetItem"})
+_READS = frozenset({"GetItem", "Query", "BatchGetItem", "Scan"})
 _WRITES = frozenset({"UpdateItem", "PutItem", "DeleteItem"})
 _PARTS = {
     "Update": "UpdateItem",
@@ -44,6 +44,8 @@ _IMMATERIAL = {
     "kms": {"CiphertextBlob"},
     "sqs": {"Entries", "MessageBody", "ReceiptHandle"},
     "lambda": {"Payload"},
+    "events": {"Entries"},
+    "s3": {"version", "requestContext", "payload"},
     "ssm": set[str](),
 }
 
@@ -96,6 +98,8 @@ def _dynamodb(operation: str, given: View, ground: Ground) -> _Asked:
         case "BatchGetItem":
             for name, view in given["RequestItems"].items():
                 yield _on_table(operation, {**view, "TableName": name}, ground, {})
+        case "DescribeTable":
+            yield operation, ground.table(given["TableName"]).arn, {}
         case _:
             assert operation in _READS | _WRITES, f"nobody here knows what dynamodb:{operation} asks of IAM"
             yield _on_table(operation, given, ground, {})
@@ -133,11 +137,20 @@ def _selected(view: View, index: str | None) -> str:
 
 
 def _kms(operation: str, given: View, ground: Ground) -> _Asked:
-    fields = given.get("EncryptionContext", {})
+    """ReEncrypt needs one permission on each of its keys, with the context that it names for that one."""
+    if operation == "ReEncrypt":
+        yield "ReEncryptFrom", ground.key(given["KeyId"]), _sealing(given["SourceEncryptionContext"])
+        to = ground.key(given["DestinationKeyId"])
+        yield "ReEncryptTo", to, _sealing(given["DestinationEncryptionContext"])
+        return
+    yield operation, ground.key(given["KeyId"]), _sealing(given.get("EncryptionContext", {}))
+
+
+def _sealing(fields: Mapping[str, str]) -> Context:
     context: Context = {f"kms:EncryptionContext:{name}": str(value) for name, value in fields.items()}
     if fields:
         context["kms:EncryptionContextKeys"] = sorted(fields)
-    yield operation, ground.key(given["KeyId"]), context
+    return context
 
 
 def _sqs(operation: str, given: View, ground: Ground) -> _Asked:
@@ -155,4 +168,26 @@ def _lambda(operation: str, given: View, ground: Ground) -> _Asked:
     yield "InvokeFunction", ground.function(given["FunctionName"]), {}
 
 
-_DERIVED = {"dynamodb": _dynamodb, "kms": _kms, "sqs": _sqs, "ssm": _ssm, "lambda": _lambda}
+def _events(operation: str, given: View, ground: Ground) -> _Asked:
+    assert operation == "PutEvents", f"nobody here knows what events:{operation} asks of IAM"
+    for name in given["EventBusNames"]:
+        yield operation, ground.bus(name), {}
+
+
+def _s3(operation: str, _given: View, ground: Ground) -> _Asked:
+    """S3 has no targets: the operation is method and path, and a PUT of a key puts an object."""
+    method, _, path = operation.partition(" /")
+    bucket, _, key = path.partition("/")
+    assert (method, bool(key)) == ("PUT", True), f"nobody here knows what s3: {operation} asks of IAM"
+    yield "PutObject", f"{ground.bucket(bucket)}/{key}", {"aws:SecureTransport": "true"}
+
+
+_DERIVED = {
+    "events": _events,
+    "s3": _s3,
+    "dynamodb": _dynamodb,
+    "kms": _kms,
+    "sqs": _sqs,
+    "ssm": _ssm,
+    "lambda": _lambda,
+}

@@ -70,6 +70,22 @@ class Ground:
         assert name in known, f"the template has no queue {name}"
         return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
 
+    def bus(self, name: str) -> str:
+        """ARN of an event bus by its name."""
+        known = [bus["Name"] for bus in self.stack.of_type("AWS::Events::EventBus").values()]
+        assert name in known, f"the template has no event bus {name}"
+        return f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{name}"
+
+    def bucket(self, name: str) -> str:
+        """ARN of a bucket by its name, which ends in the account's number."""
+        stem = name.rpartition("-")[0]
+        (found,) = [
+            bucket["BucketName"]
+            for bucket in self.stack.of_type("AWS::S3::Bucket").values()
+            if bucket["BucketName"].rpartition("-")[0] == stem
+        ]
+        return f"arn:aws:s3:::{found}"
+
     def key(self, key_id: str) -> str:
         """ARN of a KMS key by its id or the running stack's ARN."""
         return self.logical_key(self._keys[key_id.rpartition("/")[2]])
@@ -84,14 +100,18 @@ class Ground:
         return str(self._arn(self._function(name.removeprefix(f"mooring-{self.stage}-"))["FunctionName"]))
 
     def key_behind(self, arn: str) -> str | None:
-        """ARN of the key that a table, an index of it, or a queue is encrypted with."""
+        """ARN of the key that a table, an index or stream of it, a queue or an object is encrypted with."""
         for table in self.stack.of_type("AWS::DynamoDB::Table").values():
             known = self.table(table["TableName"]).arn
-            if arn == known or arn.startswith(f"{known}/index/"):
+            if arn == known or arn.startswith((f"{known}/index/", f"{known}/stream/")):
                 return str(table["SSESpecification"]["KMSMasterKeyId"])
         for queue in self.stack.of_type("AWS::SQS::Queue").values():
             if arn == self.queue(queue["QueueName"]):
                 return str(queue["KmsMasterKeyId"])
+        for bucket in self.stack.of_type("AWS::S3::Bucket").values():
+            if arn.startswith(f"arn:aws:s3:::{bucket['BucketName']}/"):
+                (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+                return str(rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"])
         return None
 
     def _function(self, name: str) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 No recording can show these, so they are written down here, each with the page that says so.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from tests.iam.asked import Ask, Context
 from tests.iam.ground import Ground
@@ -16,6 +16,9 @@ TABLES = f"{_DOCS}/amazondynamodb/latest/developerguide/encryption.usagenotes.ht
 QUEUES = f"{_DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html"
 PARAMETERS = f"{_DOCS}/kms/latest/developerguide/services-parameter-store.html"
 QUEUE_SOURCES = f"{_DOCS}/lambda/latest/dg/services-sqs-configure.html"
+STREAM_SOURCES = f"{_DOCS}/lambda/latest/dg/services-dynamodb-eventsourcemapping.html"
+GIVEN_UP = f"{_DOCS}/lambda/latest/dg/services-dynamodb-errors.html"
+BUCKETS = f"{_DOCS}/AmazonS3/latest/userguide/UsingKMSEncryption.html"
 LOGS = f"{_DOCS}/lambda/latest/dg/monitoring-cloudwatchlogs.html"
 SCHEDULES = f"{_DOCS}/scheduler/latest/UserGuide/setting-up.html"
 
@@ -36,10 +39,13 @@ BEHIND = {
     "dynamodb:BatchGetItem": _READ,
     "dynamodb:ConditionCheckItem": _READ,
     "dynamodb:GetItem": _READ,
+    "dynamodb:GetRecords": _READ,
     "dynamodb:Query": _READ,
+    "dynamodb:Scan": _READ,
     "dynamodb:DeleteItem": _WRITE,
     "dynamodb:PutItem": _WRITE,
     "dynamodb:UpdateItem": _WRITE,
+    "s3:PutObject": Behind(("GenerateDataKey",), BUCKETS),
     "sqs:ReceiveMessage": Behind(("Decrypt",), QUEUES),
     "sqs:SendMessage": Behind(("Decrypt", "GenerateDataKey"), QUEUES),
     "ssm:GetParameter": Behind(("Decrypt",), PARAMETERS),
@@ -76,12 +82,25 @@ def by_the_platform(ground: Ground) -> Iterator[Ask]:
             yield Ask(Request(function["Role"], action, stream), LOGS)
     for source in stack.of_type("AWS::Lambda::EventSourceMapping").values():
         role = ground.principal(source["FunctionName"].removeprefix(f"mooring-{ground.stage}-"))
+        if ":dynamodb:" in source["EventSourceArn"]:
+            yield from _of_a_stream(role, source)
+            continue
         for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
             context = {"aws:SecureTransport": "true"}
             yield Ask(Request(role, action, source["EventSourceArn"], context), QUEUE_SOURCES)
     for schedule in stack.of_type("AWS::Scheduler::Schedule").values():
         target = schedule["Target"]
         yield Ask(Request(target["RoleArn"], "lambda:InvokeFunction", target["Arn"]), SCHEDULES)
+
+
+def _of_a_stream(role: str, source: Mapping[str, Any]) -> Iterator[Ask]:
+    """What Lambda needs to feed a function from a table's stream, and to give up what it cannot feed it."""
+    for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"):
+        yield Ask(Request(role, f"dynamodb:{action}", source["EventSourceArn"]), STREAM_SOURCES)
+    bucket = source["DestinationConfig"]["OnFailure"]["Destination"]
+    context = {"aws:SecureTransport": "true"}
+    yield Ask(Request(role, "s3:ListBucket", bucket, context), GIVEN_UP)
+    yield Ask(Request(role, "s3:PutObject", f"{bucket}/aws/lambda/x", context), GIVEN_UP)
 
 
 def _key(request: Request, ground: Ground) -> str | None:
@@ -95,9 +114,13 @@ def _encryption_context(request: Request) -> Context:
     """What the services put into the encryption context, as far as conditions may speak of it."""
     service, arn = request.action.partition(":")[0], request.resource
     named = {
-        "dynamodb": {"aws:dynamodb:tableName": arn.split("/")[-1], "aws:dynamodb:subscriberId": ACCOUNT},
+        "dynamodb": {
+            "aws:dynamodb:tableName": arn.split("/")[1 if "/stream/" in arn else -1],
+            "aws:dynamodb:subscriberId": ACCOUNT,
+        },
         "sqs": {"aws:sqs:arn": arn},
         "ssm": {"PARAMETER_ARN": arn},
+        "s3": {"aws:s3:arn": arn.partition("/")[0]},
     }[service]
     context: Context = {f"kms:EncryptionContext:{name}": value for name, value in named.items()}
     return {**context, "kms:EncryptionContextKeys": sorted(named)}

@@ -15,7 +15,7 @@ from local.simulators.yotpo import STORES
 from mooring.adapters.sqs import AGAIN_SECONDS
 from mooring.adapters.work_messages import message
 from mooring.core.upkeep import Key, Search
-from tests.e2e.running import FIFTH, PROVIDERS, RunningStack
+from tests.e2e.running import FIFTH, PROVIDERS, WHOLE_GRANTS, RunningStack
 from tests.e2e.service import Service
 from tests.e2e.story import Merchant
 from tests.e2e.upkeep import Upkeep, sweep, wait_for
@@ -28,6 +28,7 @@ HURRY = "AmazonSQS.ChangeMessageVisibility"
 #: A hint about a store asks after all who ever connected it; hardly anybody connects the last one.
 OUTLET = list(STORES)[-1]
 PROBED_TWICE_SECONDS = 60
+REVOKED_SECONDS = 60
 
 
 class Scenario:
@@ -60,6 +61,9 @@ class Scenario:
             self._open_and_close_a_circuit()
             self._probe_and_report()
             self._disconnect()
+            self._revoke()
+            self._throw_away()
+            self._tell_what_nobody_understands()
             wait_for(lambda: hinted.status == "uninstalled", "the hint's second probe", PROBED_TWICE_SECONDS)
 
     def _refresh_until_it_is_lost(self) -> None:
@@ -89,6 +93,9 @@ class Scenario:
             up = self._connected(provider)
             (listed,) = self._service.list(up.key.merchant_id)
             assert listed["provider"] == provider
+            query = f"provider={provider}&status=active&limit=1"
+            assert self._service.page(up.key.merchant_id, query).json()["connections"] == [listed]
+            assert self._service.one(up.key).json() == listed
             assert self._service.token(up.key).ok
 
     def _keep_a_token_set(self) -> None:
@@ -222,6 +229,55 @@ class Scenario:
         up = self._connected("whatconverts")
         assert self._service.disconnect(up.key).json() == {"status": "disconnected"}
         assert self._service.disconnect(Key(up.key.merchant_id, "xeno", "nobody")).status_code == 404
+
+    def _revoke(self) -> None:
+        """Either token, a provider that does not answer, and one that ends whole grants."""
+        simulator = self._stack.simulator(FIFTH)
+        with simulator.behaving(revokes="nothing"):
+            assert self._cut_off(self._connected(FIFTH)) == "unsupported"
+        assert self._cut_off(self._connected(WHOLE_GRANTS)) == "revoked"
+        up = self._connected(FIFTH)
+        simulator.misbehave("http_503", "revoke")
+        assert self._service.disconnect(up.key).ok
+        wait_for(lambda: up.lines("revoke", outcome="failed"), "a revocation that failed", REVOKED_SECONDS)
+        wait_for(lambda: self._stack.calls("revoke")[HURRY], "that it comes again later")
+
+    def _cut_off(self, up: Upkeep) -> str:
+        """Disconnect; what became of the tokens."""
+        assert self._service.disconnect(up.key).ok
+        return str(wait_for(lambda: up.row().get("revocation"), "a revocation", REVOKED_SECONDS))
+
+    def _throw_away(self) -> None:
+        """Tokens that nobody stores: of another account, and of what was cut off meanwhile."""
+        shop = f"shop-{secrets.token_hex(4)}"
+        back = (merchant := self._merchant()).decide(FIFTH, store=shop, account_id=f"not-{shop}")
+        assert merchant.browser.follow(back).status == 403
+        up = self._connected("whatconverts")
+        with (
+            ThreadPoolExecutor(1) as pool,
+            self._stack.simulator("whatconverts").behaving(delay_after_seconds=6),
+        ):
+            asked = pool.submit(self._service.refresh, up.key)
+            wait_for(lambda: "lease_owner" in up.row(), "the lease")
+            assert self._service.disconnect(up.key).ok
+            assert asked.result().json()["reason"] == "connection_not_active"
+        other = Upkeep(self._stack, Key(merchant.name, FIFTH, shop))
+        wait_for(lambda: other.lines("revoke"), "the other account's tokens", REVOKED_SECONDS)
+        wait_for(lambda: len(up.lines("revoke")) == 2, "what a refresh brought too late", REVOKED_SECONDS)
+
+    def _tell_what_nobody_understands(self) -> None:
+        """A word of a later release in a row: the change is set aside, whole, in the bucket."""
+        aws, table = self._stack.aws("dynamodb"), self._stack.info["tables"]["connections"]
+        row = {"merchant_id": {"S": f"m-{secrets.token_hex(6)}"}, "connection": {"S": "xeno#a"}}
+        before = len(self._undelivered())
+        aws.put_item(TableName=table, Item={**row, "announce": {"S": "of-tomorrow"}})
+        wait_for(lambda: len(self._undelivered()) > before, "the change in the bucket", PROBED_TWICE_SECONDS)
+        aws.delete_item(TableName=table, Key=row)
+
+    def _undelivered(self) -> list[Any]:
+        (bucket,) = self._stack.info["buckets"]
+        found: list[Any] = self._stack.aws("s3").list_objects_v2(Bucket=bucket).get("Contents", [])
+        return found
 
 
 def recorded(stack: RunningStack) -> list[dict[str, Any]]:

@@ -276,4 +276,40 @@ def test_lambda_writes_logs_and_reads_queues_and_scheduler_starts_the_sweep() ->
     assert found.count(("authorize", "logs:PutLogEvents")) == 1
     assert found.count(("refresh", "sqs:ReceiveMessage")) == 2
     assert found.count(("schedule", "lambda:InvokeFunction")) == 1
-    assert len(found) == 2 * len(GROUND.functions()) + 2 * 3 + 1
+    sources = GROUND.stack.of_type("AWS::Lambda::EventSourceMapping").values()
+    queues = [each for each in sources if ":sqs:" in each["EventSourceArn"]]
+    # A stream: four for reading it, two for what is given up.
+    assert len(found) == 2 * len(GROUND.functions()) + 3 * len(queues) + 6 * (len(sources) - len(queues)) + 1
+
+
+def test_events_are_put_on_a_bus() -> None:
+    request = one("events", "PutEvents", EventBusNames=["mooring-local"])
+    assert (request.action, request.resource) == (
+        "events:PutEvents",
+        f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/mooring-local",
+    )
+    with pytest.raises(AssertionError, match="no event bus"):
+        one("events", "PutEvents", EventBusNames=["default"])
+    with pytest.raises(AssertionError, match="nobody here knows"):
+        one("events", "PutRule", EventBusNames=["mooring-local"])
+
+
+def test_an_object_is_put_into_a_bucket() -> None:
+    request = one("s3", "PUT /mooring-local-undelivered-123456789012/mooring/announce/x.json")
+    assert (request.action, request.resource) == (
+        "s3:PutObject",
+        f"arn:aws:s3:::mooring-local-undelivered-{ACCOUNT}/mooring/announce/x.json",
+    )
+    for other in ("GET /mooring-local-undelivered-1/x", "PUT /mooring-local-undelivered-1"):
+        with pytest.raises(AssertionError, match="nobody here knows"):
+            one("s3", other)
+
+
+def test_an_object_is_encrypted_for_its_bucket() -> None:
+    put = Ask(one("s3", "PUT /mooring-local-undelivered-1/x"), "called")
+    (asked,) = behind([put], GROUND)
+    assert (asked.request.action, asked.request.resource) == (
+        "kms:GenerateDataKey",
+        f"arn:aws:kms:{REGION}:{ACCOUNT}:key/DataKey",
+    )
+    assert asked.request.context["kms:ViaService"] == f"s3.{REGION}.amazonaws.com"

@@ -17,8 +17,9 @@ TOKEN_KEY, DATA_KEY = GROUND.logical_key("TokenKey"), GROUND.logical_key("DataKe
 CONNECTIONS = GROUND.table("mooring-prod-connections").arn
 FLOWS = GROUND.table("mooring-prod-flows").arn
 TABLES = (CONNECTIONS, f"{CONNECTIONS}/index/due", FLOWS)
+CARRYING = ("refresh", "recovery", "revoke")
 QUEUES = [
-    GROUND.queue(f"mooring-prod-{name}") for name in ("refresh", "refresh-dead", "recovery", "recovery-dead")
+    GROUND.queue(f"mooring-prod-{name}") for name in (*CARRYING, *(f"{name}-dead" for name in CARRYING))
 ]
 FIELDS: Sequence[Mapping[str, str]] = (
     {},
@@ -151,7 +152,7 @@ def test_authorize_may_do_nothing_that_any_other_may_but_write_its_log() -> None
     ["refresh", "refresh_key", "refresh_expires_at", "previous_refresh", "previous_refresh_key", "attempts"],
 )
 @pytest.mark.parametrize("action", ["GetItem", "Query", "BatchGetItem"])
-@pytest.mark.parametrize("function", ["authorize", "callback", "connections", "sweep", "uninstall"])
+@pytest.mark.parametrize("function", ["authorize", "callback", "connections", "revoke", "sweep", "uninstall"])
 def test_only_refresh_may_ask_for_what_is_about_refreshing(
     function: str, action: str, attribute: str
 ) -> None:
@@ -174,7 +175,7 @@ def test_nobody_reads_a_whole_row(function: str, action: str) -> None:
 
 
 @pytest.mark.parametrize("returned", ["ALL_OLD", "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"])
-@pytest.mark.parametrize("function", ["authorize", "connections", "sweep", "uninstall"])
+@pytest.mark.parametrize("function", ["authorize", "connections", "revoke", "sweep", "uninstall"])
 def test_no_write_brings_a_row_to_whoever_may_not_read_it(function: str, returned: str) -> None:
     for action in ("UpdateItem", "PutItem", "DeleteItem"):
         asked = {
@@ -195,7 +196,7 @@ def test_the_sweep_writes_no_row(action: str, leading: str) -> None:
 
 @pytest.mark.parametrize("action", ["kms:Decrypt", "kms:ReEncryptFrom"])
 def test_only_four_roles_open_refresh_whatever_their_own_policies_say(action: str) -> None:
-    roles = (*FUNCTIONS, "schedule", "revoke", "reseal", "export", "portal", "admin", "refresh-2")
+    roles = (*FUNCTIONS, "schedule", "reseal", "export", "portal", "admin", "refresh-2")
     opened = []
     for name in roles:
         principal = of("refresh").replace("refresh", name, 1)
@@ -205,11 +206,11 @@ def test_only_four_roles_open_refresh_whatever_their_own_policies_say(action: st
     assert sorted(opened) == ["export", "refresh", "reseal", "revoke"]
 
 
-def test_of_the_functions_only_refresh_opens_refresh() -> None:
+def test_of_the_functions_only_refresh_and_revoke_open_refresh() -> None:
     opened = [
         name for name in FUNCTIONS if may(of(name), "kms:Decrypt", TOKEN_KEY, encryption(REFRESH_FIELDS))
     ]
-    assert opened == ["refresh"]
+    assert opened == ["refresh", "revoke"]
 
 
 @pytest.mark.parametrize("queue", QUEUES)

@@ -7,6 +7,7 @@ import pytest
 
 from local import ROOT
 from local.aws import AwsProcess
+from local.makers import bucket
 from local.not_here import NOT_HERE
 from local.provision import Provisioned, client, provision
 from local.template import Intrinsics, TemplateError, routes, translate
@@ -119,6 +120,10 @@ Resources:
     [
         ("  Odd: {Type: AWS::Redshift::Cluster}", "AWS::Redshift::Cluster"),
         (
+            "  B: {Type: AWS::S3::Bucket, Properties: {BucketName: odd-one, WebsiteConfiguration: {}}}",
+            "B: .*WebsiteConfiguration",
+        ),
+        (
             "  Q: {Type: AWS::SQS::Queue, Properties: {QueueName: !ImportValue x}}",
             "Fn::ImportValue is not supported",
         ),
@@ -160,6 +165,10 @@ def test_the_real_template_can_be_made(tmp_path: Path) -> None:
     assert {"ConnectionsTable", "FlowsTable"} <= made.tables.keys()
     assert {"TokenKey", "DataKey"} <= made.keys.keys()
     assert {"authorize", "callback", "connections"} <= {function.name for function in made.functions}
+    assert made.buses == {"EventBus": "mooring-local"}
+    assert made.buckets == {"UndeliveredBucket": "mooring-local-undelivered-123456789012"}
+    (stream,) = made.stream_triggers
+    assert (stream.table, stream.bucket) == ("mooring-local-connections", *made.buckets.values())
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
     assert {function.name for function in made.functions} == folders
     signed = {route.path for route in made.routes if route.iam}
@@ -169,3 +178,44 @@ def test_the_real_template_can_be_made(tmp_path: Path) -> None:
 def test_routes_are_those_of_the_translated_template() -> None:
     translated = translate(TOYS / "template.yaml", PARAMETERS)
     assert len(routes(translated)) == 6
+
+
+def test_a_bucket_is_as_private_and_safe_as_it_is_declared(aws_url: str) -> None:
+    s3 = client("s3", aws_url)
+    declared = {
+        "BucketName": "declared",
+        "BucketEncryption": {
+            "ServerSideEncryptionConfiguration": [
+                {
+                    "BucketKeyEnabled": True,
+                    "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "k"},
+                }
+            ]
+        },
+        "LifecycleConfiguration": {
+            "Rules": [
+                {"Id": "a", "Status": "Enabled", "ExpirationInDays": 90},
+                {
+                    "Id": "b",
+                    "Status": "Enabled",
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+                },
+            ]
+        },
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        "PublicAccessBlockConfiguration": {"BlockPublicAcls": True, "RestrictPublicBuckets": True},
+        "VersioningConfiguration": {"Status": "Enabled"},
+    }
+    made = bucket("B", declared, s3)
+    assert (made.ref, made.attributes) == ("declared", {"Arn": "arn:aws:s3:::declared"})
+    assert s3.get_bucket_versioning(Bucket="declared")["Status"] == "Enabled"
+    access = s3.get_public_access_block(Bucket="declared")["PublicAccessBlockConfiguration"]
+    assert access["BlockPublicAcls"] is True
+    (rule,) = s3.get_bucket_encryption(Bucket="declared")["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    rules = s3.get_bucket_lifecycle_configuration(Bucket="declared")["Rules"]
+    assert [(rule["ID"], rule.get("Expiration", {}).get("Days")) for rule in rules] == [
+        ("a", 90),
+        ("b", None),
+    ]
+    assert "BucketName" in declared, "what the template says stays as it is"

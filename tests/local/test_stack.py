@@ -49,11 +49,16 @@ def test_stack_json_says_where_everything_is(stack: RunningStack) -> None:
         "region",
         "tables",
         "queues",
+        "buses",
+        "buckets",
         "providers",
         "functions",
         "lambda_endpoint",
     }
-    assert info["queues"].keys() == {"recovery", "recovery-dead", "refresh", "refresh-dead"}
+    queues = ("recovery", "refresh", "revoke")
+    assert info["queues"].keys() == {*queues, *(f"{name}-dead" for name in queues)}
+    assert info["buses"] == ["mooring-local"]
+    assert info["buckets"] == ["mooring-local-undelivered-123456789012"]
     assert info["functions"]["authorize"] == "mooring-local-authorize"
     assert info["lambda_endpoint"].startswith("http://127.0.0.1:")
     assert info["tables"].keys() == {"connections", "flows"}
@@ -185,7 +190,7 @@ def test_invoke_runs_what_no_request_starts(stack: RunningStack, tmp_path: Path,
 def test_invoke_says_what_there_is(stack: RunningStack) -> None:
     done = _invoke(stack, "authorise")
     assert done.returncode == 1
-    assert "there are: authorize, callback, connections" in done.stderr
+    assert "there are: announce, authorize, callback, connections" in done.stderr
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:

@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from local.template import TemplateError
-from local.triggers import CONCURRENCY, QueueTrigger, Schedule, queue_trigger, schedule
+from local.triggers import (
+    CONCURRENCY,
+    QueueTrigger,
+    Schedule,
+    StreamTrigger,
+    queue_trigger,
+    schedule,
+    stream_trigger,
+)
 
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:mooring-local-refresh"
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:123456789012:function:mooring-local-sweep"
@@ -72,3 +80,47 @@ def test_a_schedule_that_is_switched_off_fires_never() -> None:
 def test_a_schedule_that_is_not_understood_is_named(expression: str, arn: str) -> None:
     with pytest.raises(TemplateError, match="Tick: "):
         plan(expression, arn)
+
+
+STREAM_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/connections/stream/2026-11-22T00:00:00.000"
+STREAM = {"EventSourceArn": STREAM_ARN, "FunctionName": "f", "StartingPosition": "TRIM_HORIZON"}
+
+
+def test_a_stream_has_lambdas_defaults() -> None:
+    found = stream_trigger("Source", STREAM)
+    assert found == StreamTrigger("Source", "f", STREAM_ARN, (), 100, False, False, -1, -1, None)
+    assert found.table == "connections"
+
+
+def test_a_stream_says_how_it_feeds() -> None:
+    given = {
+        "BatchSize": 5,
+        "BisectBatchOnFunctionError": True,
+        "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::undelivered"}},
+        "FilterCriteria": {"Filters": [{"Pattern": '{"eventName": ["MODIFY"]}'}]},
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "MaximumRecordAgeInSeconds": 60,
+        "MaximumRetryAttempts": 3,
+        "ParallelizationFactor": 2,
+    }
+    pattern = {"eventName": ["MODIFY"]}
+    assert stream_trigger("Source", {**STREAM, **given}) == StreamTrigger(
+        "Source", "f", STREAM_ARN, (pattern,), 5, True, True, 3, 60, "undelivered"
+    )
+
+
+def test_a_stream_that_is_switched_off_feeds_nobody() -> None:
+    assert stream_trigger("Source", {**STREAM, "Enabled": False}) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"TumblingWindowInSeconds": 5}, "Source: .*TumblingWindowInSeconds"),
+        ({"StartingPosition": "LATEST"}, "Source: .*StartingPosition"),
+        ({"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:1:q"}}}, "Source: .*sqs"),
+    ],
+)
+def test_a_stream_that_is_not_understood_is_named(more: dict[str, Any], message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
+        stream_trigger("Source", {**STREAM, **more})

@@ -13,6 +13,7 @@ from mooring.core.provider import (
     Provider,
     Refresh,
     Response,
+    Revoke,
     Token,
 )
 
@@ -58,6 +59,28 @@ REFRESH = Refresh(
     extra={},
     idle_days=None,
 )
+REVOKE = Revoke(
+    way="endpoint",
+    method="POST",
+    url=f"{ACME_URL}/revoke",
+    token="refresh_token",
+    ends="grant",
+    body="form",
+    client_authentication="client_secret_post",
+    parameters={name: name for name in ("token", "token_type_hint", "client_id", "client_secret")},
+    details={},
+    extra={},
+)
+"""RFC 7009 with a client secret. `ACME` has none; put it there."""
+CALLED = REVOKE._replace(
+    way="call",
+    method="DELETE",
+    url=f"{ACME_URL}/api/{{account_id}}/permission",
+    token="access_token",
+    client_authentication="none",
+    parameters={},
+)
+"""An API call of the provider's own."""
 ACME = Provider(
     id="acme",
     name="Acme",

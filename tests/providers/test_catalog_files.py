@@ -101,6 +101,14 @@ def test_yotpo() -> None:
     )
 
 
+def test_yotpo_s_call_that_removes_us_is_not_known_and_never_made() -> None:
+    revoke, unverified = PROJECT.descriptors["yotpo"].revoke, PROJECT.descriptors["yotpo"].unverified
+    assert revoke is not None
+    assert (revoke.way, revoke.url, revoke.ends) == ("call", None, "grant")
+    assert {"revoke", "revoke.url", "revoke.ends"} <= set(unverified)
+    assert enabled("yotpo").revoke is None
+
+
 def test_yotpo_s_notice_is_a_hint() -> None:
     found = enabled("yotpo")
     sent = {

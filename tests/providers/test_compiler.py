@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from mooring.core.provider import Api, Placement, Provider, provider_from_compiled
+from mooring.core.provider import Api, Placement, Provider, Revoke, provider_from_compiled
 from mooring.providers.compiler import LocalCompile, compile_project
 from tests.providers.full import FULL, FULL_VALUE
 from tests.providers.samples import Settings
+
+REVOKE_URL = "https://revoke.acme.example/oauth/revoke"
 
 
 def compiled(settings: Settings, local: LocalCompile | None = None, name: str = "acme") -> Provider:
@@ -58,6 +60,58 @@ def test_client_authentication_decides_what_a_body_carries(
     assert {"client_id", "client_secret"} - set(provider.token.parameters) == absent
     assert {"client_id", "client_secret"} - set(provider.refresh.parameters) == absent
     assert provider.refresh.url == provider.token.url
+
+
+@pytest.mark.parametrize(
+    ("changes", "method", "absent"),
+    [
+        ({"revoke": {"url": REVOKE_URL}}, "client_secret_post", {"account_id"}),
+        (
+            {"revoke": {"url": REVOKE_URL}, "token.client_authentication": "client_secret_basic"},
+            "client_secret_basic",
+            {"account_id", "client_id", "client_secret"},
+        ),
+        (
+            {"revoke": {"url": REVOKE_URL, "client_authentication": "none"}},
+            "none",
+            {"account_id", "client_secret"},
+        ),
+    ],
+)
+def test_a_revocation_endpoint_is_that_of_rfc_7009_and_of_the_token_endpoints_client(
+    changes: dict[str, Any], method: str, absent: set[str], settings: Settings
+) -> None:
+    settings.write_descriptor(changes)
+    provider = compiled(settings)
+    names = {"token", "token_type_hint", "client_id", "client_secret", "account_id"} - absent
+    assert provider.revoke == Revoke(
+        "endpoint",
+        "POST",
+        REVOKE_URL,
+        "refresh_token",
+        "grant",
+        "form",
+        method,
+        {n: n for n in names},
+        {},
+        {},
+    )
+    assert provider.hosts == ("api.acme.example", "revoke.acme.example")
+
+
+def test_a_call_that_revokes_is_made_with_the_access_token_alone(settings: Settings) -> None:
+    settings.write_descriptor(
+        {"revoke": {"way": "call", "method": "DELETE", "url": REVOKE_URL, "ends": "token"}}
+    )
+    assert compiled(settings).revoke == Revoke(
+        "call", "DELETE", REVOKE_URL, "access_token", "token", "form", "none", {}, {}, {}
+    )
+
+
+def test_a_call_that_nobody_knows_is_none(settings: Settings) -> None:
+    settings.write_descriptor({"revoke": {"way": "call", "url": None}})
+    provider = compiled(settings)
+    assert (provider.revoke, provider.hosts) == (None, ("api.acme.example",))
 
 
 def test_scope_is_sent_only_where_scopes_are_asked_for(settings: Settings) -> None:

@@ -163,6 +163,51 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "probe of no account": ({"probe": {"url": URL + "{account_id}"}}, "probe.url", "nothing names one"),
     "revoke of no account": ({"revoke": {"url": URL + "{account_id}"}}, "revoke.url", "nothing names one"),
+    "revoke names no account": (
+        {"revoke": {"url": URL, "parameters": {"account_id": "shop"}}},
+        "revoke.parameters.account_id",
+        "nothing names one",
+    ),
+    "revoke names nothing": (
+        {"revoke": {"url": URL, "parameters": {"token": None}}},
+        "revoke.parameters",
+        "must name the token or the account",
+    ),
+    "revoke without secret": (
+        {"revoke": {"url": URL, "parameters": {"client_secret": None}}},
+        "revoke.parameters.client_secret",
+        "say `client_authentication: none`",
+    ),
+    "method of an endpoint": (
+        {"revoke": {"url": URL, "method": "DELETE"}},
+        "revoke.method",
+        "a revocation endpoint takes POST alone",
+    ),
+    "parameters of a call": (
+        {"revoke": {"url": URL, "way": "call", "parameters": {"token": "key"}}},
+        "revoke.parameters",
+        "is only of a revocation endpoint",
+    ),
+    "token of a call": (
+        {"revoke": {"url": URL, "way": "call", "token": "access_token"}},
+        "revoke.token",
+        "is only of a revocation endpoint",
+    ),
+    "revoke extra repeats": (
+        {"revoke": {"url": URL, "extra": {"token": "x"}}},
+        "revoke.extra.token",
+        "is sent already",
+    ),
+    "revoke detail that is not kept": (
+        {"revoke": {"url": URL, "details": {"plan": "plan"}}},
+        "revoke.details.plan",
+        "is not kept",
+    ),
+    "revoke detail repeats": (
+        {"response.keep": {"plan": "plan"}, "revoke": {"url": URL, "details": {"plan": "token"}}},
+        "revoke.details.plan",
+        "two parameters would have this name",
+    ),
     "api of no account": ({"api": {"base": URL + "{account_id}/"}}, "api.base", "nothing names one"),
     "notice of no account": ({"uninstall": HMAC}, "uninstall.account", "nothing names one"),
     "proof without header": (

@@ -17,7 +17,7 @@ from tests.providers.samples import CONFIG, MINIMAL, Settings
 KEYS = st.from_regex(r"[a-z_]{1,20}", fullmatch=True)
 EVERYTHING = {**MINIMAL, **FULL}
 # Below these, the keys are the provider's own.
-FREE = {"extra", "keep", "errors", "unverified", "providers"}
+FREE = {"details", "extra", "keep", "errors", "unverified", "providers"}
 
 
 def parts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

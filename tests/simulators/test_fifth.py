@@ -115,6 +115,73 @@ def test_it_names_the_shop_and_rotates(fifth: FifthProvider) -> None:
     assert (reused.status_code, reused.json()["error"]) == (400, "invalid_grant")
 
 
+def revoke(fifth: FifthProvider, token: object, **changes: str) -> requests.Response:
+    client = {"client_id": CLIENT_ID, "client_secret": fifth.secrets["client_secret"]}
+    body = {**client, "token": str(token), "token_type_hint": "refresh_token", **changes}
+    return requests.post(f"{fifth.base_url}/oauth/revoke", data=body, timeout=5)
+
+
+def behave(fifth: FifthProvider, **wish: str) -> None:
+    assert requests.post(f"{fifth.base_url}/_sim/options", json=wish, timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+@pytest.mark.parametrize(("revokes", "other"), [("token", 200), ("grant", 401)])
+def test_a_revoked_token_takes_its_consent_with_it_or_the_whole_grant(
+    fifth: FifthProvider, kind: str, revokes: str, other: int
+) -> None:
+    behave(fifth, revokes=revokes)
+    first, second, elsewhere = (connect(fifth, shop) for shop in ("shop-1", "shop-1", "shop-2"))
+    answer = revoke(fifth, first[kind])
+    assert (answer.status_code, answer.content) == (200, b"")
+    lives = [probe(fifth, one["access_token"]) for one in (first, second, elsewhere)]
+    assert lives == [401, other, 200]
+    body = {
+        "grant_type": "refresh_token",
+        "client_id": CLIENT_ID,
+        "refresh_token": str(first["refresh_token"]),
+    }
+    assert token(fifth, body).json()["error"] == "invalid_grant"
+
+
+def test_a_token_that_is_none_is_revoked_already(fifth: FifthProvider) -> None:
+    issued = connect(fifth, "shop-1")
+    answers = [revoke(fifth, one) for one in (issued["refresh_token"], issued["refresh_token"], "nobody's")]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "error"),
+    [
+        ({"client_secret": "wrong"}, 401, "invalid_client"),
+        ({"token": ""}, 400, "invalid_request"),
+        ({"surprise": "x"}, 400, "invalid_request"),
+    ],
+)
+def test_the_revocation_endpoint_is_strict(
+    fifth: FifthProvider, changes: dict[str, str], status: int, error: str
+) -> None:
+    issued = connect(fifth, "shop-1")
+    answer = revoke(fifth, **{"token": str(issued["refresh_token"]), **changes})
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert probe(fifth, issued["access_token"]) == 200
+
+
+def test_the_revocation_endpoint_can_refuse_a_kind_and_go_wrong(fifth: FifthProvider) -> None:
+    issued = connect(fifth, "shop-1")
+    behave(fifth, revokes="nothing")
+    answer = revoke(fifth, issued["refresh_token"])
+    assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_token_type")
+    wrong = {"endpoint": "revoke", "mode": "http_503", "times": 1}
+    requests.post(f"{fifth.base_url}/_sim/misbehave", json=wrong, timeout=5)
+    assert revoke(fifth, issued["refresh_token"]).status_code == 503
+    assert probe(fifth, issued["access_token"]) == 200
+    calls = requests.get(f"{fifth.base_url}/_sim/calls", timeout=5).json()
+    seen = [call for call in calls if call["endpoint"] == "revoke"]
+    assert [call["outcome"] for call in seen] == ["unsupported_token_type", "http_503"]
+    assert seen[0]["parameters"] == ["client_id", "client_secret", "token", "token_type_hint"]
+
+
 def test_removing_the_app_ends_tokens_and_sends_an_event_that_proves_itself(
     fifth: FifthProvider, provider: Provider, receiver: Receiver
 ) -> None:

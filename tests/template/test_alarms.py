@@ -22,7 +22,10 @@ ALL: dict[str, dict[str, Any]] = {
 }
 RUNBOOK = document("docs/runbook.md")
 NAMES = {
+    "announce-failed",
+    "announce-late",
     "defect",
+    "event-set-aside",
     "key-denied",
     "lost-rotation",
     "notice-refused",
@@ -32,6 +35,7 @@ NAMES = {
     "recovery-queue",
     "refresh-dead",
     "refresh-queue",
+    "revoke-dead",
     "secret-unavailable",
     "server-errors",
     "stranded-flows",
@@ -40,7 +44,7 @@ NAMES = {
     "token-lost",
     "token-unreadable",
 }
-FUNCTIONS = {"authorize", "callback", "connections", "uninstall", "sweep", "refresh"}
+FUNCTIONS = {"announce", "authorize", "callback", "connections", "uninstall", "sweep", "refresh", "revoke"}
 each_alarm = pytest.mark.parametrize("name", sorted(NAMES))
 
 
@@ -95,7 +99,7 @@ def test_the_runbook_commands_name_what_the_template_makes() -> None:
     commands = "\n".join(RUNBOOK.fences("sh", ""))
     made = set(re.findall(r"!Sub (?:alias/|/aws/lambda/)?(mooring-\$\{Stage\}-[a-z-]+)", template()))
     named = set(re.findall(r"mooring-prod-[a-z]+(?:-dead)?", commands))
-    known = {name.replace("${Stage}", "prod") for name in made}
+    known = {name.replace("${Stage}", "prod").rstrip("-") for name in made}
     assert {name for name in named if name != "mooring-prod-connections-restored"} <= known
 
 
@@ -136,7 +140,7 @@ def test_every_service_that_counts_a_metric_is_watched() -> None:
             if metric["Namespace"] == "Mooring":
                 watched.setdefault(metric["MetricName"], set()).add(dimensions(metric)["service"])
     assert {name: told[name] for name in watched} == watched
-    assert {name for name in told if name not in watched} == {"RefreshFailed"}
+    assert {name for name in told if name not in watched} == {"RefreshFailed", "RevokeFailed"}
 
 
 def test_every_alarm_word_of_the_code_is_watched_or_said_not_to_be() -> None:
@@ -147,10 +151,10 @@ def test_every_alarm_word_of_the_code_is_watched_or_said_not_to_be() -> None:
         assert word in watched or alarmed[word].startswith("no; look at the rate"), word
 
 
-def test_throttles_are_those_of_every_function_and_dead_letters_of_both_queues() -> None:
+def test_throttles_are_those_of_every_function_and_dead_letters_of_every_queue() -> None:
     throttled = {dimensions(m)["FunctionName"].removeprefix(PREFIX) for m in metrics(ALL["throttles"])}
     assert throttled == FUNCTIONS
-    for name in ("refresh-dead", "recovery-dead"):
+    for name in ("refresh-dead", "recovery-dead", "revoke-dead"):
         (metric,) = metrics(ALL[name])
         assert dimensions(metric) == {"QueueName": f"{PREFIX}{name}"}
 
@@ -221,6 +225,13 @@ def test_a_waiting_token_set_rings_also_when_it_is_tried_again_and_again() -> No
     assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (5, 6)
 
 
+def test_late_events_ring_long_before_the_stream_forgets_them() -> None:
+    alarm, mapping = ALL["announce-late"], STACK.properties("AnnounceSource")
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("IteratorAge", "Maximum")
+    assert alarm["Threshold"] / 1000 + 60 * alarm["EvaluationPeriods"] < mapping["MaximumRecordAgeInSeconds"]
+    assert mapping["MaximumRecordAgeInSeconds"] < 24 * 3600
+
+
 def test_a_hint_that_has_to_wait_rings_nothing() -> None:
     # Anybody can send one, and it is not said whether the age of a queue counts what is delayed in it.
     alarm = ALL["refresh-queue"]
@@ -240,6 +251,7 @@ def test_an_open_circuit_rings_for_as_long_as_it_is_open() -> None:
     "name",
     [
         "defect",
+        "event-set-aside",
         "key-denied",
         "lost-rotation",
         "provider-misconfigured",

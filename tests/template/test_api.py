@@ -16,6 +16,7 @@ ROUTES = {
     "GET /callback/{provider+}": "callback",
     "POST /callback/{provider+}": "callback",
     "GET /merchants/{merchant_id}/connections": "connections",
+    "GET /merchants/{merchant_id}/connections/{provider}/{account_id}": "connections",
     "GET /merchants/{merchant_id}/connections/{provider}/{account_id}/token": "connections",
     "POST /merchants/{merchant_id}/connections/{provider}/{account_id}/unauthorized": "connections",
     "POST /merchants/{merchant_id}/connections/{provider}/{account_id}/refresh": "connections",

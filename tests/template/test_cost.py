@@ -63,7 +63,7 @@ def test_it_reckons_with_every_alarm_and_shard(figures: dict[str, Any]) -> None:
         sum("MetricStat" in query for query in alarm.get("Metrics", ())) or 1
         for alarm in STACK.of_type("AWS::CloudWatch::Alarm").values()
     ]
-    assert (figures["ALARM_METRICS"], len(watched)) == (sum(watched), 17)
+    assert (figures["ALARM_METRICS"], len(watched)) == (sum(watched), 21)
     assert figures["SHARDS"] == SHARDS
 
 
@@ -72,10 +72,11 @@ def test_it_reckons_with_every_metric_of_the_sweep(figures: dict[str, Any]) -> N
     assert figures["SWEEP_METRICS"] == len([row for row in rows if row[1] == "sweep"])
 
 
-def test_it_reckons_with_a_sweep_every_minute_and_two_polled_queues(figures: dict[str, Any]) -> None:
+def test_it_reckons_with_a_sweep_every_minute_and_three_polled_queues(figures: dict[str, Any]) -> None:
     assert STACK.properties("SweepSchedule")["ScheduleExpression"] == "rate(1 minute)"
     assert figures["MINUTES"] == 60 * figures["MONTH"]
-    assert len(STACK.of_type("AWS::Lambda::EventSourceMapping")) == 2
+    fed = [mapping["EventSourceArn"] for mapping in STACK.of_type("AWS::Lambda::EventSourceMapping").values()]
+    assert len([arn for arn in fed if ":sqs:" in arn]) == 3
 
 
 def test_batches_are_as_large_as_reckoned_with(figures: dict[str, Any]) -> None:

@@ -1,13 +1,17 @@
 """The functions: runtime, limits, environment, logs, layers."""
 
+import json
 import re
 
 import pytest
 
 from mooring.adapters.aws import CONNECTIONS
+from mooring.adapters.event_bus import AT_ONCE, PAUSES
 from mooring.adapters.http import IDLE_PER_ORIGIN
 from mooring.core.upkeep import FUNCTION_SECONDS, LEASE_SECONDS
-from tests.template.translated import Stack, source
+from mooring.flows.revoke import NOTE_SECONDS
+from mooring.providers.revocation import REVOKE_CALL_SECONDS
+from tests.template.translated import ACCOUNT, REGION, Stack, source
 
 STACK = Stack()
 FUNCTIONS = {
@@ -17,6 +21,8 @@ FUNCTIONS = {
     "uninstall": "UninstallFunction",
     "sweep": "SweepFunction",
     "refresh": "RefreshFunction",
+    "revoke": "RevokeFunction",
+    "announce": "AnnounceFunction",
 }
 TABLES = {"MOORING_CONNECTIONS_TABLE", "MOORING_FLOWS_TABLE"}
 EVERYWHERE = {
@@ -27,16 +33,24 @@ EVERYWHERE = {
 }
 BESIDES = {
     "authorize": set(),
-    "callback": {*TABLES, "MOORING_TOKEN_KEY_ID", "MOORING_RECOVERY_QUEUE_URL"},
+    "callback": {
+        *TABLES,
+        "MOORING_TOKEN_KEY_ID",
+        "MOORING_RECOVERY_QUEUE_URL",
+        "MOORING_REVOKE_QUEUE_URL",
+    },
     "connections": {"MOORING_CONNECTIONS_TABLE", "MOORING_TOKEN_KEY_ID", "MOORING_REFRESH_FUNCTION"},
     "uninstall": {*TABLES, "MOORING_REFRESH_QUEUE_URL"},
     "sweep": {*TABLES, "MOORING_REFRESH_QUEUE_URL", "MOORING_QUEUE_LIMIT"},
+    "announce": {"MOORING_EVENT_BUS", "MOORING_UNDELIVERED_BUCKET", "MOORING_REVOKE_QUEUE_URL"},
     "refresh": {
         *TABLES,
         "MOORING_TOKEN_KEY_ID",
         "MOORING_REFRESH_QUEUE_URL",
         "MOORING_RECOVERY_QUEUE_URL",
+        "MOORING_REVOKE_QUEUE_URL",
     },
+    "revoke": {"MOORING_CONNECTIONS_TABLE", "MOORING_TOKEN_KEY_ID", "MOORING_REVOKE_QUEUE_URL"},
 }
 #: Types of resources that the template may have. A new one is a decision, not an accident.
 TYPES = {
@@ -46,6 +60,7 @@ TYPES = {
     "AWS::ApiGatewayV2::Stage",
     "AWS::CloudWatch::Alarm",
     "AWS::DynamoDB::Table",
+    "AWS::Events::EventBus",
     "AWS::IAM::Role",
     "AWS::KMS::Alias",
     "AWS::KMS::Key",
@@ -55,6 +70,8 @@ TYPES = {
     "AWS::Lambda::LayerVersion",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
     "AWS::SQS::Queue",
     "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::Schedule",
@@ -182,6 +199,44 @@ def test_refresh_works_off_both_queues(
     assert mapping.get("MaximumBatchingWindowInSeconds") == window
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": workers}
+
+
+def test_announce_gets_what_is_to_be_told_and_loses_nothing() -> None:
+    mapping = STACK.properties("AnnounceSource")
+    assert mapping["EventSourceArn"].startswith(
+        f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/mooring-prod-connections/stream/"
+    )
+    assert mapping["FunctionName"] == "mooring-prod-announce"
+    # What was written while nothing listened is told, too.
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    (wanted,) = mapping["FilterCriteria"]["Filters"]
+    assert json.loads(wanted["Pattern"]) == {
+        "dynamodb": {"NewImage": {"announce": {"S": [{"exists": True}]}}}
+    }
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, 6 * 3600)
+    assert mapping["DestinationConfig"] == {
+        "OnFailure": {"Destination": f"arn:aws:s3:::mooring-prod-undelivered-{ACCOUNT}"}
+    }
+
+
+def test_a_batch_of_events_is_put_within_the_time_of_its_function() -> None:
+    # Ten calls, each of two attempts of three seconds at worst, cannot be waited for; the usual ones can.
+    mapping, function = STACK.properties("AnnounceSource"), STACK.properties("AnnounceFunction")
+    calls = mapping["BatchSize"] / AT_ONCE
+    assert function["Timeout"] >= 2 * calls + sum(PAUSES)
+
+
+def test_revoke_works_off_its_queue_without_flooding_a_provider() -> None:
+    mapping, function = STACK.properties("RevokeQueueSource"), STACK.properties("RevokeFunction")
+    assert mapping["EventSourceArn"].endswith(":mooring-prod-revoke")
+    assert mapping["FunctionName"] == "mooring-prod-revoke"
+    assert (mapping["BatchSize"], mapping["ScalingConfig"]) == (5, {"MaximumConcurrency": 2})
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    # Two calls, and for each a changed secret once more, would still leave the time for a note.
+    assert function["Timeout"] >= 4 * REVOKE_CALL_SECONDS + NOTE_SECONDS
+    assert STACK.properties("RevokeQueue")["VisibilityTimeout"] >= 6 * function["Timeout"]
 
 
 def test_each_message_of_a_batch_has_its_own_connections() -> None:

@@ -11,18 +11,28 @@ from mooring.adapters.dynamodb_connections import READER_ATTRIBUTES
 from mooring.adapters.dynamodb_due import SEEN_ATTRIBUTES
 from mooring.core.upkeep import Key
 from tests.template.policy import Decision, Request, decide
-from tests.template.translated import ACCOUNT, REGION, Stack
+from tests.template.translated import ACCOUNT, REGION, STREAM, Stack
 
 STACK = Stack()
 ROLES = {
     name: f"{name.capitalize()}Role"
-    for name in ("authorize", "callback", "connections", "uninstall", "sweep", "refresh")
+    for name in (
+        "authorize",
+        "callback",
+        "connections",
+        "uninstall",
+        "sweep",
+        "refresh",
+        "revoke",
+        "announce",
+    )
 }
 TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/mooring-prod-"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/"
 PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/mooring/"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:mooring-prod-recovery"
 REFRESH_QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:mooring-prod-refresh"
+REVOKE_QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:mooring-prod-revoke"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:mooring-prod-"
 LOG = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/mooring-prod-"
 READ = {
@@ -92,8 +102,11 @@ def test_no_action_anywhere_has_a_wildcard() -> None:
     assert not [action for action in actions if "*" in action or "?" in action]
 
 
-#: Wildcards that AWS cannot narrow further: a log group's streams, and which providers are enabled.
+#: Wildcards that AWS cannot narrow further: a log group's streams, which providers are enabled, the label of
+#: a table's stream, the objects of a bucket.
 ACCEPTED = (
+    re.compile(re.escape(f"{TABLE}connections/stream/*")),
+    re.compile(re.escape(f"arn:aws:s3:::mooring-prod-undelivered-{ACCOUNT}/*")),
     re.compile(re.escape(LOG) + r"[a-z]+:\*"),
     re.compile(re.escape(f"{PARAMETER}prod/*/") + "(client|webhook)_secret"),
 )
@@ -124,14 +137,15 @@ def test_nobody_scans_exports_or_changes_a_table(function: str, action: str, tab
     assert not allowed(function, f"dynamodb:{action}", TABLE + table, READ)
 
 
-def test_only_refresh_opens_a_refresh_token() -> None:
+def test_only_refresh_and_revoke_open_a_refresh_token() -> None:
     fields = sealing(**{**SEALING, "field": "refresh"})
-    assert [name for name in ROLES if allowed(name, "kms:Decrypt", f"{KEY}TokenKey", fields)] == ["refresh"]
+    openers = [name for name in ROLES if allowed(name, "kms:Decrypt", f"{KEY}TokenKey", fields)]
+    assert openers == ["refresh", "revoke"]
 
 
 def test_only_who_answers_with_a_token_or_needs_one_opens_access() -> None:
     openers = [name for name in ROLES if allowed(name, "kms:Decrypt", f"{KEY}TokenKey", sealing(**SEALING))]
-    assert openers == ["callback", "connections", "refresh"]
+    assert openers == ["callback", "connections", "refresh", "revoke"]
 
 
 def test_only_callback_makes_data_keys_and_nobody_reencrypts() -> None:
@@ -144,7 +158,7 @@ def test_only_callback_makes_data_keys_and_nobody_reencrypts() -> None:
 
 @pytest.mark.parametrize(
     ("secret", "readers"),
-    [("client_secret", ["callback", "refresh"]), ("webhook_secret", ["uninstall"]), ("other", [])],
+    [("client_secret", ["callback", "refresh", "revoke"]), ("webhook_secret", ["uninstall"]), ("other", [])],
 )
 def test_each_secret_is_read_by_those_who_use_it(secret: str, readers: list[str]) -> None:
     parameter = f"{PARAMETER}prod/yours/{secret}"
@@ -154,21 +168,26 @@ def test_each_secret_is_read_by_those_who_use_it(secret: str, readers: list[str]
 
 
 @pytest.mark.parametrize(
-    ("queue", "senders"),
-    [(QUEUE, ["callback", "refresh"]), (REFRESH_QUEUE, ["uninstall", "sweep", "refresh"])],
+    ("queue", "senders", "reader", "hurried"),
+    [
+        (QUEUE, ["callback", "refresh"], "refresh", ["refresh"]),
+        (REFRESH_QUEUE, ["uninstall", "sweep", "refresh"], "refresh", []),
+        (REVOKE_QUEUE, ["callback", "refresh", "announce"], "revoke", ["revoke"]),
+    ],
 )
-def test_each_queue_has_its_senders_and_refresh_alone_reads(queue: str, senders: list[str]) -> None:
+def test_each_queue_has_its_senders_and_one_reader(
+    queue: str, senders: list[str], reader: str, hurried: list[str]
+) -> None:
     assert [name for name in ROLES if allowed(name, "sqs:SendMessage", queue)] == senders
     for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage"):
-        assert [name for name in ROLES if allowed(name, action, queue)] == ["refresh"]
-    hurried = ["refresh"] if queue == QUEUE else []
+        assert [name for name in ROLES if allowed(name, action, queue)] == [reader]
     assert [name for name in ROLES if allowed(name, "sqs:ChangeMessageVisibility", queue)] == hurried
     for action in ("sqs:PurgeQueue", "sqs:SetQueueAttributes", "sqs:StartMessageMoveTask"):
         assert not [name for name in ROLES if allowed(name, action, queue)]
 
 
 @pytest.mark.parametrize("function", ROLES)
-@pytest.mark.parametrize("queue", [f"{QUEUE}-dead", f"{REFRESH_QUEUE}-dead"])
+@pytest.mark.parametrize("queue", [f"{QUEUE}-dead", f"{REFRESH_QUEUE}-dead", f"{REVOKE_QUEUE}-dead"])
 def test_dead_letters_are_the_operators(function: str, queue: str) -> None:
     for action in ("SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"):
         assert not allowed(function, f"sqs:{action}", queue)
@@ -417,7 +436,7 @@ def test_uninstall_puts_tombstones_and_no_other_flow() -> None:
 
 
 @pytest.mark.parametrize("action", ["Decrypt", "GenerateDataKey", "Encrypt", "ReEncryptFrom", "DescribeKey"])
-@pytest.mark.parametrize("function", ["authorize", "uninstall", "sweep"])
+@pytest.mark.parametrize("function", ["announce", "authorize", "uninstall", "sweep"])
 def test_some_never_touch_the_token_key(function: str, action: str) -> None:
     assert not allowed(function, f"kms:{action}", f"{KEY}TokenKey", sealing(**SEALING))
 
@@ -497,3 +516,89 @@ def test_refresh_opens_only_what_names_merchant_provider_and_field(fields: dict[
     assert not allowed("refresh", "kms:Decrypt", f"{KEY}TokenKey", sealing(**fields))
     kept = sealing(**{**SEALING, "field": "kept"})
     assert not allowed("refresh", "kms:Decrypt", f"{KEY}TokenKey", kept)
+
+
+# -- revoke --------------------------------------------------------------------------------------------------
+
+LOOKED_AT = ["merchant_id", "connection", "status", "generation"]
+
+
+def test_revoke_sees_of_any_row_whether_it_lives_and_nothing_sealed() -> None:
+    table, looked = f"{TABLE}connections", {**READ, "dynamodb:Attributes": LOOKED_AT}
+    for action in ("GetItem", "Query"):
+        assert allowed("revoke", f"dynamodb:{action}", table, looked)
+        assert not allowed("revoke", f"dynamodb:{action}", table, {"dynamodb:Select": "ALL_ATTRIBUTES"})
+        for other in ("access", "access_key", "refresh", "refresh_key", "details"):
+            asked = {**looked, "dynamodb:Attributes": [*LOOKED_AT, other]}
+            assert not allowed("revoke", f"dynamodb:{action}", table, asked)
+    assert not allowed("revoke", "dynamodb:Query", f"{table}/index/due", looked)
+    assert not allowed("revoke", "dynamodb:GetItem", f"{TABLE}flows", looked)
+
+
+def test_revoke_notes_the_outcome_and_writes_nothing_else() -> None:
+    update = ending_transitions.revoked("t", Key("m-1", "p", "a-1"), 1, "revoked").parameters()
+    names = [*update["ExpressionAttributeNames"].values(), "merchant_id", "connection"]
+    asked = {"dynamodb:Attributes": names, "dynamodb:LeadingKeys": ["m-1"]}
+    table = f"{TABLE}connections"
+    assert update.get("ReturnValuesOnConditionCheckFailure", "NONE") == "NONE"
+    assert allowed("revoke", "dynamodb:UpdateItem", table, asked)
+    for other in ("access", "refresh", "due_at", "version", "details"):
+        more = {**asked, "dynamodb:Attributes": [*names, other]}
+        assert not allowed("revoke", "dynamodb:UpdateItem", table, more)
+    pointer = {**asked, "dynamodb:LeadingKeys": ["@account#p#a-1"]}
+    assert not allowed("revoke", "dynamodb:UpdateItem", table, pointer)
+    assert not allowed("revoke", "dynamodb:UpdateItem", table, {**asked, "dynamodb:ReturnValues": "ALL_OLD"})
+    for action in ("PutItem", "DeleteItem"):
+        assert not allowed("revoke", f"dynamodb:{action}", table, asked)
+
+
+@pytest.mark.parametrize("field", ["access", "refresh"])
+def test_revoke_opens_both_fields_and_makes_no_data_key(field: str) -> None:
+    fields = sealing(**{**SEALING, "field": field})
+    assert allowed("revoke", "kms:Decrypt", f"{KEY}TokenKey", fields)
+    assert not allowed("revoke", "kms:Decrypt", f"{KEY}TokenKey", sealing(field=field))
+    assert not allowed("revoke", "kms:GenerateDataKey", f"{KEY}TokenKey", fields)
+
+
+# -- announce ------------------------------------------------------------------------------------------------
+
+BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/mooring-prod"
+BUCKET = f"arn:aws:s3:::mooring-prod-undelivered-{ACCOUNT}"
+
+
+def test_announce_reads_the_stream_and_no_row() -> None:
+    stream = f"{TABLE}connections/stream/{STREAM}"
+    for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"):
+        assert allowed("announce", f"dynamodb:{action}", stream)
+        assert not allowed("announce", f"dynamodb:{action}", f"{TABLE}flows/stream/{STREAM}")
+    for action in ("GetItem", "Query", "Scan", "UpdateItem", "PutItem", "DeleteItem"):
+        for table in ("connections", "flows"):
+            assert not allowed("announce", f"dynamodb:{action}", TABLE + table)
+
+
+def test_announce_puts_events_on_our_bus_alone() -> None:
+    assert allowed("announce", "events:PutEvents", BUS)
+    for bus in ("default", "mooring-test"):
+        assert not allowed("announce", "events:PutEvents", BUS.replace("mooring-prod", bus))
+    for action in ("PutRule", "PutTargets", "DeleteEventBus"):
+        assert not allowed("announce", f"events:{action}", BUS)
+
+
+def test_announce_puts_into_the_bucket_and_takes_nothing_out() -> None:
+    assert allowed("announce", "s3:PutObject", f"{BUCKET}/mooring/announce/x.json")
+    assert allowed("announce", "s3:ListBucket", BUCKET)
+    for action in ("GetObject", "DeleteObject", "GetObjectVersion"):
+        assert not allowed("announce", f"s3:{action}", f"{BUCKET}/mooring/announce/x.json")
+    assert allowed("announce", "kms:GenerateDataKey", f"{KEY}DataKey", via("s3"))
+    assert not allowed("announce", "kms:Decrypt", f"{KEY}DataKey", via("s3"))
+
+
+def test_announce_queues_revocations_and_opens_nothing() -> None:
+    revoke = QUEUE.replace("recovery", "revoke")
+    assert allowed("announce", "sqs:SendMessage", revoke)
+    assert not allowed("announce", "sqs:ReceiveMessage", revoke)
+    assert not allowed("announce", "sqs:SendMessage", QUEUE)
+    for field in ("access", "refresh"):
+        asked = sealing(**{**SEALING, "field": field})
+        assert not allowed("announce", "kms:Decrypt", f"{KEY}TokenKey", asked)
+    assert not allowed("announce", "ssm:GetParameter", f"{PARAMETER}prod/yours/client_secret")

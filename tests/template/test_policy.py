@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.template.policy import Decision, Request, decide
+from tests.template.policy import Decision, PolicyError, Request, decide
 
 ROLE = "arn:aws:iam::111122223333:role/r"
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/k"
@@ -80,5 +80,5 @@ def test_all_conditions_of_a_statement_must_hold() -> None:
 
 def test_an_unknown_operator_is_not_guessed() -> None:
     statement = {**ALLOW, "Condition": {"NumericLessThan": {"a": "1"}}}
-    with pytest.raises(AssertionError, match="does not know NumericLessThan"):
+    with pytest.raises(PolicyError, match="does not know NumericLessThan"):
         decide(ask(a="0"), [statement])

@@ -3,6 +3,7 @@
 import pytest
 
 from mooring.adapters.sqs import AGAIN_SECONDS
+from mooring.core.revocation import TRIES
 from tests.template.policy import Decision, Request, decide
 from tests.template.translated import ACCOUNT, REGION, Stack
 
@@ -17,14 +18,21 @@ GROUPS = {
     "UninstallLogGroup": "/aws/lambda/mooring-prod-uninstall",
     "SweepLogGroup": "/aws/lambda/mooring-prod-sweep",
     "RefreshLogGroup": "/aws/lambda/mooring-prod-refresh",
+    "RevokeLogGroup": "/aws/lambda/mooring-prod-revoke",
+    "AnnounceLogGroup": "/aws/lambda/mooring-prod-announce",
     "AccessLogGroup": "/aws/vendedlogs/mooring-prod-access",
 }
 DAY = 24 * 3600
 #: Queue, its dead-letter queue, and how often a message is tried.
-QUEUES = [("RecoveryQueue", "RecoveryDeadLetterQueue", 1000), ("RefreshQueue", "RefreshDeadLetterQueue", 5)]
+QUEUES = [
+    ("RecoveryQueue", "RecoveryDeadLetterQueue", 1000),
+    ("RefreshQueue", "RefreshDeadLetterQueue", 5),
+    ("RevokeQueue", "RevokeDeadLetterQueue", TRIES),
+]
+RETAINED = [name for queue, dead, _ in QUEUES if queue != "RefreshQueue" for name in (queue, dead)]
 
 
-@pytest.mark.parametrize("name", [*TABLES, *KEYS, "RecoveryQueue", "RecoveryDeadLetterQueue"])
+@pytest.mark.parametrize("name", [*TABLES, *KEYS, *RETAINED])
 def test_what_holds_tokens_outlives_the_stack(name: str) -> None:
     assert STACK.resources[name]["DeletionPolicy"] == "Retain"
     assert STACK.resources[name]["UpdateReplacePolicy"] == "Retain"
@@ -42,7 +50,39 @@ def test_a_table_is_protected_recoverable_and_under_our_key(name: str) -> None:
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": DATA_KEY}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
-    assert "StreamSpecification" not in table
+
+
+def test_only_the_connections_table_has_a_stream_with_both_images() -> None:
+    stream = STACK.properties("ConnectionsTable")["StreamSpecification"]
+    assert stream == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert "StreamSpecification" not in STACK.properties("FlowsTable")
+
+
+def test_what_could_not_be_told_lies_safe_and_out_of_sight() -> None:
+    ((name, bucket),) = STACK.of_type("AWS::S3::Bucket").items()
+    assert STACK.resources[name]["DeletionPolicy"] == "Retain"
+    assert STACK.resources[name]["UpdateReplacePolicy"] == "Retain"
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": DATA_KEY,
+    }
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", 90)
+    ((_, policy),) = STACK.of_type("AWS::S3::BucketPolicy").items()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    arn = f"arn:aws:s3:::mooring-prod-undelivered-{ACCOUNT}"
+    assert statement["Resource"] == [arn, f"{arn}/*"]
+
+
+def test_a_buckets_name_fits_with_the_longest_stage() -> None:
+    assert len(Stack(Stage="s" * 16).properties("UndeliveredBucket")["BucketName"]) <= 63
 
 
 def test_flows_expire_by_themselves_and_connections_never() -> None:

@@ -108,8 +108,11 @@ def test_the_named_roles_are_this_stages() -> None:
     assert decide(request, ADMINISTRATOR, other) is Decision.DENIED
 
 
-def test_the_role_that_may_open_refresh_is_the_refresh_functions_and_nobody_elses() -> None:
-    refresh = STACK.properties("RefreshFunction")["Role"]
-    assert refresh == role("refresh")
-    users = [name for name, f in STACK.of_type("AWS::Lambda::Function").items() if f["Role"] == refresh]
-    assert users == ["RefreshFunction"]
+@pytest.mark.parametrize("name", ["refresh", "revoke"])
+def test_a_role_that_may_open_refresh_is_its_functions_and_nobody_elses(name: str) -> None:
+    function = f"{name.capitalize()}Function"
+    assert STACK.properties(function)["Role"] == role(name)
+    users = [
+        logical for logical, f in STACK.of_type("AWS::Lambda::Function").items() if f["Role"] == role(name)
+    ]
+    assert users == [function]

@@ -16,9 +16,22 @@ ROOT = Path(__file__).resolve().parents[2]
 REGION, ACCOUNT, STAGE = "eu-central-1", "111122223333", "prod"
 PSEUDO = {"AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::NoValue": None}
 GIVEN = {"Stage": STAGE, "DomainName": "connect.example.com"}
+STREAM = "2026-11-22T00:00:00.000"
+"""The label of a table's stream, which AWS makes of the time."""
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0f0f"
 
 Json = dict[str, Any]
+
+#: ARN and naming property of what has a name of ours, by type.
+_ARNS = {
+    "AWS::DynamoDB::Table": (f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{name}}", "TableName"),
+    "AWS::SQS::Queue": (f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{name}}", "QueueName"),
+    "AWS::S3::Bucket": ("arn:aws:s3:::{name}", "BucketName"),
+    "AWS::Events::EventBus": (f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{{name}}", "Name"),
+    "AWS::Logs::LogGroup": (f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{name}}:*", "LogGroupName"),
+    "AWS::IAM::Role": (f"arn:aws:iam::{ACCOUNT}:role/{{name}}", "RoleName"),
+    "AWS::Lambda::Function": (f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{name}}", "FunctionName"),
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -68,7 +81,10 @@ class Stack:
     def __init__(self, **parameters: str | int) -> None:
         self.template = deepcopy(_translated())
         defaults = {name: spec.get("Default") for name, spec in self.template["Parameters"].items()}
-        self.values = {**defaults, **GIVEN, **parameters, **PSEUDO}
+        self.values: Json = {**defaults, **GIVEN, **parameters, **PSEUDO}
+        for name, spec in self.template["Parameters"].items():
+            if spec["Type"] == "CommaDelimitedList":
+                self.values[name] = self.values[name].split(",")
         self.resources: Json = {
             name: self.resolve({key: value for key, value in resource.items() if key != "Condition"})
             for name, resource in self.template["Resources"].items()
@@ -144,33 +160,27 @@ class Stack:
 
     def _reference(self, name: str) -> str:
         properties = self.template["Resources"][name].get("Properties", {})
-        for key in ("TableName", "LogGroupName", "FunctionName", "RoleName"):
+        named = ("TableName", "LogGroupName", "FunctionName", "RoleName", "BucketName")
+        for key in named + (("Name",) if self._type(name) == "AWS::Events::EventBus" else ()):
             if key in properties:
                 return str(self.resolve(properties[key]))
         return name
+
+    def _type(self, name: str) -> str:
+        return str(self.template["Resources"][name]["Type"])
 
     def _attribute(self, name: str, attribute: str) -> str:
         resource = self.template["Resources"][name]
         properties: Mapping[str, Any] = resource.get("Properties", {})
         if attribute == "QueueName":
             return str(self.resolve(properties["QueueName"]))
+        if attribute == "StreamArn":
+            return f"{self._attribute(name, 'Arn')}/stream/{STREAM}"
         if attribute != "Arn":
             return f"{name}.{attribute}"
-        match resource["Type"]:
-            case "AWS::KMS::Key":
-                return f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{name}"
-            case "AWS::DynamoDB::Table":
-                return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{self.resolve(properties['TableName'])}"
-            case "AWS::SQS::Queue":
-                return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{self.resolve(properties['QueueName'])}"
-            case "AWS::Logs::LogGroup":
-                return (
-                    f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{self.resolve(properties['LogGroupName'])}:*"
-                )
-            case "AWS::IAM::Role":
-                return f"arn:aws:iam::{ACCOUNT}:role/{self.resolve(properties['RoleName'])}"
-            case "AWS::Lambda::Function":
-                return (
-                    f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.resolve(properties['FunctionName'])}"
-                )
+        if resource["Type"] == "AWS::KMS::Key":
+            return f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{name}"
+        if resource["Type"] in _ARNS:
+            arn, key = _ARNS[resource["Type"]]
+            return arn.format(name=self.resolve(properties[key]))
         raise AssertionError(f"no ARN is known for {name} of type {resource['Type']}")

@@ -122,7 +122,7 @@ def test_every_route_of_the_template_is_asked() -> None:
 def test_the_iam_routes_are_those_that_are_expected_to_refuse() -> None:
     refused = {(e.method, e.path) for e in requests(PROVIDER) if e.statuses == (403,)}
     assert {path.startswith("/merchants/") for _, path in refused} == {True}
-    assert len(refused) == 5
+    assert len(refused) == 6
 
 
 # -- what can be wrong ---------------------------------------------------------------------------------------

@@ -52,8 +52,9 @@ function countDown() {
 
 // Ages such as "3 minutes ago" change by themselves; only facts are worth announcing.
 function facts(text) {
-  const { trouble, connections } = JSON.parse(text);
-  return JSON.stringify([trouble, connections.map((c) => [c.provider, c.account_id, c.status, c.version])]);
+  const { trouble, connections, events } = JSON.parse(text);
+  const rows = connections.map((c) => [c.provider, c.account_id, c.status, c.version]);
+  return JSON.stringify([trouble, rows, events.map((e) => e.id)]);
 }
 
 function shownFacts() {

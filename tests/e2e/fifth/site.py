@@ -1,10 +1,11 @@
-"""The fifth provider's authorization server: RFC 6749 with rotating refresh tokens, and signed events."""
+"""The fifth provider's authorization server: refresh tokens that rotate, revocation, signed events."""
 
 from pathlib import Path
 from typing import ClassVar
 
-from flask import request
+from flask import Response, request
 
+from local.simulators.behaviour import REVOKING
 from local.simulators.grants import Clock, Grant
 from local.simulators.misbehave import Sample
 from local.simulators.notices import Notice
@@ -30,8 +31,11 @@ class Quayside(RefreshingSite):
 
     id: ClassVar[str] = PROVIDER
     name: ClassVar[str] = "Quayside"
-    paths: ClassVar[Paths] = Paths("/oauth/authorize", "/oauth/authorize", "/oauth/token", "/api/shop")
+    paths: ClassVar[Paths] = Paths(
+        "/oauth/authorize", "/oauth/authorize", "/oauth/token", "/api/shop", "/oauth/revoke"
+    )
     look: ClassVar[Look] = Look("#0e7490", "#f1f7f9", "Remove app", "Shops")
+    settable: ClassVar[frozenset[str]] = REVOKING
     templates: ClassVar[Path] = Path(__file__).parent / "templates"
 
     def __init__(
@@ -76,12 +80,21 @@ class Quayside(RefreshingSite):
             raise Refused("unauthorized", "unknown or expired access token")
         return "ok", ok({"shop": {"id": token.account}})
 
+    def revoke(self) -> Answer:
+        """End what a token stands for; 200 with nothing in it also for one that is none (RFC 7009 2.2)."""
+        body = exact(body_pairs(request, FORM), ("client_id", "client_secret", "token"), ("token_type_hint",))
+        self.check_secret(body["client_secret"], body["client_id"])
+        self.end_by(body["token"])
+        return "revoked", Response("", 200)
+
     def sample(self, endpoint: str) -> Sample:
         """See `Site.sample`."""
         error = {"error": "invalid_grant"}
         if endpoint == "token":
             issued = Issued("simulated", self.shop, "orders", "simulated-refresh", 3600)
             return Sample(_answer(issued), ("access_token",), error)
+        if endpoint == "revoke":
+            return Sample({"revoked": True}, ("revoked",), {"error": "server_error"})
         return Sample({"shop": {"id": self.shop}}, ("shop", "id"), error)
 
     def notice(self, account: str) -> Notice:

@@ -72,6 +72,10 @@ class ForeignServer:
         """Every access token it ever issued, oldest first, from its own database."""
         return self._column("select token from oauth2_provider_accesstoken order by id")
 
+    def revoked(self) -> list[bool]:
+        """Of every refresh token that it ever issued, oldest first, whether it was revoked."""
+        return self._column("select revoked is not null from oauth2_provider_refreshtoken order by id")
+
     def secrets(self) -> list[str]:
         """Every token and every code that its database knows."""
         refresh = self._column("select token from oauth2_provider_refreshtoken")
@@ -82,8 +86,11 @@ class ForeignServer:
             return [row[0] for row in connection.execute(query)]
 
 
-def descriptor(provider: str, base_url: str) -> str:
-    """The whole description of the foreign server, as an operator would write it."""
+def descriptor(provider: str, base_url: str, ends: str = "token") -> str:
+    """The whole description of the foreign server, as an operator would write it.
+
+    `ends` is what its revocations are said to end.
+    """
     return f"""
 id: {provider}
 name: Acme CRM
@@ -104,4 +111,7 @@ response:
   refresh_token: refresh_token
 refresh:
   rotation: always
+revoke:
+  url: {base_url}/o/revoke_token/
+  ends: {ends}
 """

@@ -8,6 +8,7 @@ from mooring.core.connection import Account
 from mooring.core.errors import Outcome, Reason, TokenCallFailure
 from mooring.core.link import Link
 from mooring.core.provider import Probe, Provider
+from mooring.core.revocation import Presented, Told
 from mooring.core.tokens import TokenSet
 from tests.faults.any_order.ledger import Ledger
 from tests.faults.any_order.process import Process
@@ -112,3 +113,15 @@ class BackChannel:
         failure = how.get(self._process.plan.get("provider", ""))
         if failure is not None:
             raise failure()
+
+
+class Revoker:
+    """The port `TokenRevoker`, at which the ledger judges what is revoked."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def revoke(self, _provider: Provider, presented: Presented, _secret: str, _now: int) -> Told:
+        """Revoke one token."""
+        self._ledger.revoking(presented.token)
+        return Told.DONE

@@ -8,9 +8,10 @@ from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from mooring.core.errors import Failure
+from mooring.core.errors import Failure, Reason
 from mooring.core.flow import state_hash
 from mooring.core.link import Link, verify_link
+from mooring.core.revocation import Revocation
 from mooring.core.tokens import SealedField
 from mooring.core.upkeep import Answer, Key, Leased, Order, Recovered, Refreshed, Storing
 from mooring.core.visit import Visit
@@ -20,7 +21,8 @@ from mooring.flows.authorize import AuthorizePorts, authorize
 from mooring.flows.callback import CallbackPorts, callback
 from mooring.flows.disconnect import DisconnectPorts, disconnect
 from mooring.flows.read import AccessToken, ReadPorts, read_token
-from mooring.flows.recover import RecoverPorts, recover
+from mooring.flows.recover import recover
+from mooring.flows.revoke import revoke
 from mooring.flows.uninstall import Delivery, UninstallPorts, uninstall
 from mooring.flows.watch import Watch
 from mooring.flows.work import keep, work
@@ -28,7 +30,7 @@ from mooring.providers.authorization_request import authorization_url
 from mooring.providers.notices import read_notice
 from tests.core.signing import policy, signed
 from tests.fakes.secrets import FakeSecrets
-from tests.faults.any_order.back_channel import BackChannel
+from tests.faults.any_order.back_channel import BackChannel, Revoker
 from tests.faults.any_order.ledger import Book, Ledger
 from tests.faults.any_order.process import Guarded, Process
 from tests.faults.any_order.provider import Providers
@@ -36,13 +38,14 @@ from tests.faults.any_order.shops import MANNERS, PROVIDERS, Removal, provider_o
 from tests.faults.any_order.standing import FakeTables, Tables
 from tests.flows.upkeep_world import WEBHOOK_SECRET, UpkeepWorld
 from tests.flows.world import Browser
+from tests.protocol.shapes import REVOKE
 
 VISIBILITY_SECONDS, AGAIN_SECONDS = 180, 15
 LOSSES = frozenset(
     ("TokenLost", "TokenKept", "TokenDiscarded", "LostRotation", "RefreshInDoubt", "ExchangeInDoubt")
 )
 """The alarms that say of a token set that it is gone, or may be."""
-_STORES = ("leases", "recovery", "endings", "work", "connections", "flows", "recoveries")
+_STORES = ("leases", "recovery", "endings", "work", "connections", "flows", "recoveries", "revocations")
 _WRITES = frozenset(
     [
         "store",
@@ -174,6 +177,18 @@ class Deployment:
         self.recovery += [Message(Recovered(*each), now) for each in queue.messages]
         queue.refreshed.clear()
         queue.messages.clear()
+        for each in self.world.revocations.messages:
+            self._revoke(each)
+        self.world.revocations.messages.clear()
+
+    def _revoke(self, revocation: Revocation) -> None:
+        """The revoke function, at the most eager kind of provider; what it may revoke, the ledger knows."""
+        eager = REVOKE._replace(ends="token")
+        ports = self.world.revoke_ports()._replace(
+            provider=lambda name: self.world.provider(name)._replace(revoke=eager),
+            server=Revoker(self.ledger),
+        )
+        revoke(revocation, ports, lambda: 60.0, last=False)
 
     def guarded[Ports](self, ports: Ports, process: Process) -> Ports:
         """The same ports as this process has them."""
@@ -197,6 +212,10 @@ class Deployment:
         def heard(method: str, arguments: tuple[Any, ...], result: object) -> None:
             if method == "lease" and isinstance(result, Leased):
                 self.ledger.leased(process, result.key)
+            elif method == "lose" and result and arguments[1] is Reason.LOST_ROTATION:
+                # The process may die before it says so: then the row's own change does (see `announce`).
+                self.ledger.announced.add(arguments[0].key)
+                self.ledger.look()
             elif method == "bury":
                 self.ledger.buried(*arguments[:3])
             elif method in _WRITES:
@@ -214,8 +233,7 @@ class Deployment:
         ports = ports._replace(
             refresh=self.guarded(ports.refresh, process), probe=self.guarded(ports.probe, process)
         )
-        recovering = RecoverPorts(self.world.leases, self.world.recoveries, self.clock)
-        recovering = self.guarded(recovering, process)
+        recovering = self.guarded(self.world.recover_ports(), process)
         bodies: dict[str, Any] = {str(id(each)): each.body for each in (*self.post, *self.recovery)}
         return Doors(
             known=self.world.providers.__contains__,
@@ -313,7 +331,8 @@ class Deployment:
         world = self.world
         ports = CallbackPorts(
             world.provider, policy(), world.flows, world.connections, world.sealer, world.secrets,
-            BackChannel(process, self.ledger, self.clock), world.recovery, self.clock, lambda: 0.0,
+            BackChannel(process, self.ledger, self.clock), world.recovery, world.revocations, self.clock,
+            lambda: 0.0,
         )  # fmt: skip
         ports = self.guarded(ports, process)
         ports = ports._replace(server=BackChannel(process, self.ledger, self.clock, arrival.flow))

@@ -18,6 +18,7 @@ from mooring.adapters.dynamodb_connections import DynamoConnections
 from mooring.adapters.dynamodb_due import DynamoDueIndex
 from mooring.adapters.dynamodb_endings import DynamoEndings
 from mooring.adapters.dynamodb_flows import DynamoFlows
+from mooring.adapters.dynamodb_generations import DynamoGenerations
 from mooring.adapters.dynamodb_leases import DynamoLeases
 from mooring.adapters.dynamodb_recoveries import DynamoRecoveries
 from mooring.adapters.flow_transitions import EXCHANGING, KEPT, slot
@@ -152,6 +153,7 @@ class InDynamoDb(Deployment):
         world.endings = DynamoEndings(client(), CONNECTIONS, FLOWS)
         world.recoveries = DynamoRecoveries(client(), CONNECTIONS, FLOWS)
         world.due = DynamoDueIndex(client(), CONNECTIONS)
+        world.generations = DynamoGenerations(client(), CONNECTIONS)
         world.circuits = DynamoCircuits(client(), FLOWS, world.clock)
         world.circuits.circuits = {}
         return cast("UpkeepWorld", world)

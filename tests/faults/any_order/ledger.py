@@ -68,6 +68,7 @@ class Ledger:
         self.calls: list[tuple[str, Process]] = []
         self.wrong: list[str] = []
         self.told: set[tuple[Key, str]] = set()
+        self.announced: set[Key] = set()
         self.tick = 0
         self.clocks_agree = True
         self._opened, self._clock = opened, clock
@@ -134,6 +135,13 @@ class Ledger:
         settled = silent and process.clock() - leased_at >= LEASE_SECONDS
         self.issued.append(Issued(pair, process, leased_at, silent, settled=settled))
         return self.issued[-1]
+
+    def revoking(self, token: str) -> None:
+        """A token is about to be revoked: no connection may live by the consent that it came from."""
+        grant = self.providers.grants[self.issue_of(token).pair.grant]
+        row = self.tables.row(grant.key)
+        lives = row is not None and row.status not in ENDED and row.generation == self.generation(grant)
+        self.require(not lives, f"I6: {grant.name} is revoked, and {grant.key} lives by it")
 
     # rows
 

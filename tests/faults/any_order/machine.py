@@ -303,7 +303,7 @@ class AnyOrder(RuleBasedStateMachine):
         grant = deployment.providers.grants[deployment.ledger.books[key].grants[row.generation]]
         assert row.access is not None
         if row.status is Status.NEEDS_RECONNECT:
-            told = (key, "LostRotation") in deployment.ledger.told
+            told = (key, "LostRotation") in deployment.ledger.told or key in deployment.ledger.announced
             assert grant.dead or (row.last_error == "lost_rotation" and told), f"I7: {key} {row}"
         elif not grant.dead:
             assert grant.welcomes(deployment.opened(row.access), now), f"I7: {key} is not fresh"

@@ -18,8 +18,10 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
 
@@ -37,13 +39,16 @@ class Aws:
 
     Args:
         region: the AWS region, such as `eu-west-1`. Credentials and `AWS_ENDPOINT_URL` are read by
-            boto3 from the environment as usual.
+            boto3 from the environment as usual, unless the next two say otherwise.
+        session: with whose credentials; one of its own by default.
+        endpoint_url: where AWS is, such as the simulated one of a local stack.
     """
 
-    def __init__(self, region: str) -> None:
+    def __init__(self, region: str, session: Session | None = None, endpoint_url: str | None = None) -> None:
         _quieten()
         self._region = region
-        self._session: Session | None = None
+        self._session = session
+        self._endpoint_url = endpoint_url
         self._clients: dict[tuple[str, int, int], Any] = {}
         self._lock = Lock()
 
@@ -63,6 +68,14 @@ class Aws:
         """The SQS client."""
         return cast("SQSClient", self._client("sqs"))
 
+    def events(self) -> "EventBridgeClient":
+        """The EventBridge client."""
+        return cast("EventBridgeClient", self._client("events"))
+
+    def s3(self) -> "S3Client":
+        """The S3 client."""
+        return cast("S3Client", self._client("s3"))
+
     def lambda_(self) -> "LambdaClient":
         """The Lambda client: one attempt, 22 seconds for the answer."""
         return cast("LambdaClient", self._client("lambda", 1, INVOKE_SECONDS))
@@ -80,8 +93,8 @@ class Aws:
             name = (service, attempts, seconds)
             if name not in self._clients:
                 self._session = self._session or Session(region_name=self._region)
-                config = _config(attempts, seconds)
-                self._clients[name] = self._session.client(service, config=config)  # type: ignore[call-overload]
+                more = {"config": _config(attempts, seconds), "endpoint_url": self._endpoint_url}
+                self._clients[name] = self._session.client(service, region_name=self._region, **more)  # type: ignore[call-overload]
             return self._clients[name]
 
 

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 from mooring.adapters import flow_transitions, transitions
 from mooring.adapters.aws_errors import failing_as
-from mooring.adapters.items import Item, mapping
+from mooring.adapters.items import Item, mapping, text
 from mooring.adapters.patience import Patience, passing_cancellation, refused_part
 from mooring.adapters.rows import connection, projection, readable
-from mooring.core.connection import Connection, NewConnection, ReadableConnection
+from mooring.core.connection import Connection, NewConnection, Page, ReadableConnection, Wanted
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from mooring.core.names import connection_key
@@ -35,6 +35,7 @@ LIST_ATTRIBUTES = (
     "updated_at",
     "account_verified",
     "last_error",
+    "revocation",
     "details",
 )
 """What a list of connections asks for: no token, sealed or not."""
@@ -43,7 +44,12 @@ READER_ATTRIBUTES = (*LIST_ATTRIBUTES, "access", "access_key")
 """What a reader asks for; its policy must allow these attributes and no other."""
 
 _ROW, _FLOW, _TOMBSTONE = 0, 1, 2
-_FIRST_PROVIDER = "a"
+_FIRST, _LAST = "a", "{"
+"""Provider ids begin with a letter, so all connections lie between these; rows of our own begin with "@"."""
+_AFTER_HASH, _BEFORE_NAMES = "$", "!"
+"""What sorts right after the "#" between provider and account, and before all that an account may hold."""
+_MOST_QUERIES = 10
+"""One page of a filtered list looks through at most so many megabytes of rows."""
 
 
 class DynamoConnections:
@@ -107,23 +113,27 @@ class DynamoConnections:
         row: Item = answer.get("Item", {})
         return readable(row) if row else None
 
-    def list(self, merchant_id: str) -> list[Connection]:
-        """All connections of a merchant, in the order of their keys.
+    def list(self, merchant_id: str, wanted: Wanted) -> Page:
+        """Some connections of a merchant, in the order of their keys.
 
         Raises:
             Failure: STORAGE_UNAVAILABLE; INTERNAL for a row that cannot be understood.
         """
         if merchant_id.startswith("@"):
-            return []
+            return Page(())
         found: list[Connection] = []
         start: dict[str, Any] = {}
-        while True:
+        for _ in range(_MOST_QUERIES):
             with failing_as(Reason.STORAGE_UNAVAILABLE):
-                page = self._client.query(**_query(self._connections, merchant_id), **start)
+                page = self._client.query(**_query(self._connections, merchant_id, wanted), **start)
             found.extend(connection(row) for row in page["Items"])
+            if len(found) > wanted.limit:
+                last = found[wanted.limit - 1]
+                return Page(tuple(found[: wanted.limit]), connection_key(last.provider, last.account_id))
             if "LastEvaluatedKey" not in page:
-                return found
+                return Page(tuple(found))
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return Page(tuple(found), text(start["ExclusiveStartKey"], "connection"))
 
     def _transaction(self, new: NewConnection, link: Link, state_hash: str) -> Sequence[Any]:
         confirmed = new.confirmation_hash is None
@@ -166,13 +176,25 @@ def _was_stored(response: Any, new: NewConnection, state_hash: str) -> bool:
     return True
 
 
-def _query(table: str, merchant_id: str) -> dict[str, Any]:
-    # Provider ids begin with a letter, rows of our own with "@", which sorts before every letter.
-    return {
+def _query(table: str, merchant_id: str, wanted: Wanted) -> dict[str, Any]:
+    first, last = _FIRST, _LAST
+    if wanted.provider is not None:
+        first, last = connection_key(wanted.provider, ""), f"{wanted.provider}{_AFTER_HASH}"
+    if wanted.after is not None:
+        first = f"{wanted.after}{_BEFORE_NAMES}"  # a bound, so the row that it names may be gone
+    query = {
         "TableName": table,
-        "KeyConditionExpression": "#merchant_id = :merchant AND #connection >= :first",
-        "ExpressionAttributeValues": {":merchant": {"S": merchant_id}, ":first": {"S": _FIRST_PROVIDER}},
+        "KeyConditionExpression": "#merchant_id = :merchant AND #connection BETWEEN :first AND :last",
+        "ExpressionAttributeValues": {
+            ":merchant": {"S": merchant_id},
+            ":first": {"S": first},
+            ":last": {"S": last},
+        },
         "Select": "SPECIFIC_ATTRIBUTES",
         "ConsistentRead": True,
         **projection(LIST_ATTRIBUTES),
     }
+    if wanted.status is None:
+        return query | {"Limit": wanted.limit + 1}  # one more tells whether there are more
+    query["ExpressionAttributeValues"][":status"] = {"S": wanted.status.value}
+    return query | {"FilterExpression": "#status = :status"}

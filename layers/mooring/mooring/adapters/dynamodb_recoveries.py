@@ -50,7 +50,8 @@ class DynamoRecoveries:
 
         Returns:
             Storing: STORED, also when it was before; OBSOLETE when the connection has a later exchange, ended
-            after this one, is verified while this one is not, or was uninstalled since the burn.
+            after this one, is verified while this one is not, or was uninstalled since the burn; SUPERSEDED
+            when an exchange of the same second lives there under other data keys, which may be this one.
 
         Raises:
             Failure: STORAGE_UNAVAILABLE; INTERNAL for a row that cannot be understood.
@@ -92,7 +93,9 @@ class DynamoRecoveries:
 def _refused(response: Any, new: NewConnection) -> Storing:
     """What a cancelled transaction means; raises what may pass.
 
-    A refresh keeps a connection's data keys, so the wrapped key tells an exchange for as long as it lives.
+    A refresh keeps a connection's data keys, so the wrapped key tells an exchange for as long as nobody
+    reseals it. After that its second alone is left to tell by, which may be another exchange's: nobody can
+    say then whether these tokens are what lives, and so they must not be taken for obsolete.
     """
     if refused_part(response, _TOMBSTONE):
         return Storing.OBSOLETE
@@ -101,6 +104,7 @@ def _refused(response: Any, new: NewConnection) -> Storing:
     if new.confirmation_hash is not None:
         return Storing.STORED
     row: Item = response["CancellationReasons"][_ROW].get("Item", {})
-    same = "access_key" in row and binary(row, "access_key") == new.tokens.access.wrapped_key
-    here = same and number(row, "connected_at") == new.connected_at
-    return Storing.STORED if here else Storing.OBSOLETE
+    if "access_key" not in row or number(row, "connected_at") != new.connected_at:
+        return Storing.OBSOLETE
+    same = binary(row, "access_key") == new.tokens.access.wrapped_key
+    return Storing.STORED if same else Storing.SUPERSEDED

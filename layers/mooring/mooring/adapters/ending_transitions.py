@@ -16,6 +16,7 @@ from mooring.adapters.row_conditions import (
     while_active,
     while_seen,
 )
+from mooring.core.announcement import Announce
 from mooring.core.connection import Status
 from mooring.core.errors import Reason
 from mooring.core.schedule import due_shard
@@ -51,7 +52,7 @@ def postponed(table: str, key: Key, until: int, now: int) -> Update:
 
 def expired(table: str, key: Key, seen: Seen | None, now: int) -> Update:
     """Its token has run out, and nothing can refresh it: the merchant has to come back."""
-    update = give_up(connection_row(table, key), Reason.TOKEN_EXPIRED.value, now).remove(*ATTEMPTS).silent()
+    update = give_up(_given_up(table, key), Reason.TOKEN_EXPIRED.value, now).remove(*ATTEMPTS).silent()
     active = {"active": Status.ACTIVE.value}
     update.when("#expires_at <= :late", ("expires_at",), {"late": now - LATE_SECONDS})
     update.when("attribute_not_exists(#refresh)", ("refresh",), {})
@@ -61,7 +62,8 @@ def expired(table: str, key: Key, seen: Seen | None, now: int) -> Update:
 
 def expiring(table: str, key: Key, seen: Seen | None, now: int) -> Update:
     """Its token runs out soon, which is noted once; it falls due at its end."""
-    update = while_active(connection_row(table, key), seen).set("updated_at", now).silent()
+    update = while_active(connection_row(table, key, Announce.EXPIRING), seen)
+    update.set("updated_at", now).silent()
     update.copy("expires_at", to="expiring_at").copy("expires_at", to="due_at")
     update.set("due_shard", due_shard(key.provider, key.merchant_id, key.account_id))
     update.when("#expires_at <= :near", (), {"near": now + EXPIRING_SECONDS})
@@ -90,35 +92,50 @@ def alive(table: str, key: Key, seen: Seen) -> Update:
 def refused(table: str, key: Key, seen: Seen, reason: Reason, now: int, *, uninstall: bool) -> Update:
     """The provider does not take the token: the merchant has to come back, or has removed us."""
     if uninstall:
-        update = _ended(table, key, Status.UNINSTALLED, now).set("last_error", reason.value)
+        update = _ended(table, key, Announce.UNINSTALLED, now).set("last_error", reason.value)
         update.set("uninstalled_at", now)
     else:
-        update = give_up(connection_row(table, key), reason.value, now).remove(*ATTEMPTS).silent()
+        update = give_up(_given_up(table, key), reason.value, now).remove(*ATTEMPTS).silent()
     active = {"active": Status.ACTIVE.value}
     return while_seen(update, seen).when(or_again("#status = :active", "last_error"), (), active)
 
 
 def uninstalled(table: str, key: Key, at: int, now: int) -> Update:
     """The account removed us at `at`, after it was connected."""
-    update = _ended(table, key, Status.UNINSTALLED, now).set("uninstalled_at", at).remove("last_error")
+    update = _ended(table, key, Announce.UNINSTALLED, now).set("uninstalled_at", at).remove("last_error")
     update.when(or_again("#status IN (:active, :given_up)", "uninstalled_at"), (), _LIVING)
     return update.when("#connected_at < :uninstalled_at", ("connected_at",), {})
 
 
 def disconnected(table: str, key: Key, now: int) -> Update:
     """The merchant or the product cut it off."""
-    update = _ended(table, key, Status.DISCONNECTED, now).remove("last_error")
+    update = _ended(table, key, Announce.DISCONNECTED, now).remove("last_error")
     return update.when(or_again("#status IN (:active, :given_up)"), (), _LIVING)
+
+
+def revoked(table: str, key: Key, generation: int, outcome: str) -> Update:
+    """What became of the tokens at their provider, while this generation stands there as disconnected."""
+    update = connection_row(table, key).set("revocation", outcome).silent()
+    return update.when(
+        "#status = :disconnected AND #generation = :generation",
+        ("status", "generation"),
+        {"disconnected": Status.DISCONNECTED.value, "generation": generation},
+    )
 
 
 def _reported(table: str, key: Key, seen: Seen, now: int) -> Update:
     return while_active(connection_row(table, key), seen).set("unauthorized_at", now).silent()
 
 
-def _ended(table: str, key: Key, status: Status, now: int) -> Update:
+def _given_up(table: str, key: Key) -> Update:
+    return connection_row(table, key, Announce.NEEDS_RECONNECT)
+
+
+def _ended(table: str, key: Key, how: Announce, now: int) -> Update:
     """It is over: what was sealed is erased, and with it all that speaks of it or would act on it.
 
     Made by functions that may not see sealed fields, so nothing of the row is ever returned.
     """
-    update = connection_row(table, key).set("status", status.value).set("updated_at", now).silent()
+    update = connection_row(table, key, how).set("status", Status(how.value).value)
+    update.set("updated_at", now).silent()
     return update.remove(*_TOKENS, *_TOLD_OF_TOKENS, *DUE, *UNDER_WAY)

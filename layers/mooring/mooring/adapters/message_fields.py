@@ -4,11 +4,13 @@ Every function raises `Failure(MESSAGE_MALFORMED)`, whose detail names the field
 """
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import NoReturn
 
 from mooring.core.errors import Failure, Reason
 from mooring.core.names import is_name, is_provider_id
+from mooring.core.tokens import SealedField
 from mooring.core.upkeep import Key, Seen
 
 _MOST = 2**53
@@ -127,6 +129,26 @@ def text_map(data: Fields, name: str) -> dict[str, str]:
     """An object whose values are texts."""
     found = member(data, name)
     return {each: text(found, each) for each in found}
+
+
+def sealed(data: Fields, name: str) -> SealedField:
+    """A sealed field: ciphertext and wrapped data key, each in base64."""
+    parts = texts(data, name)
+    try:
+        ciphertext, wrapped_key = (b64decode(part, validate=True) for part in parts)
+    except ValueError:
+        malformed(f"{name} is no sealed field")
+    return SealedField(ciphertext, wrapped_key)
+
+
+def sealed_or_none(data: Fields, name: str) -> SealedField | None:
+    """A sealed field, or an explicit null."""
+    return None if missing(data, name) else sealed(data, name)
+
+
+def written(field: SealedField | None) -> list[str] | None:
+    """A sealed field as `sealed_or_none` reads it."""
+    return None if field is None else [b64encode(part).decode("ascii") for part in field]
 
 
 def malformed(detail: str) -> NoReturn:

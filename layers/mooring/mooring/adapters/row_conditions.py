@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from mooring.adapters.expressions import Update
+from mooring.core.announcement import Announce
 from mooring.core.connection import Status
 from mooring.core.names import connection_key
 from mooring.core.schedule import due_shard
@@ -20,9 +21,14 @@ def row_key(merchant_id: str, connection: str) -> Mapping[str, str]:
     return {"merchant_id": merchant_id, "connection": connection}
 
 
-def connection_row(table: str, key: Key) -> Update:
-    """An update of a connection's row that changes nothing yet."""
-    return Update(table, row_key(key.merchant_id, connection_key(key.provider, key.account_id)))
+def connection_row(table: str, key: Key, announce: Announce | None = None) -> Update:
+    """An update of a connection's row that changes nothing yet.
+
+    `announce` is what it may have to tell. With None it takes off what the write before had to tell: the
+    stream still has that, and would tell it again with every write.
+    """
+    update = Update(table, row_key(key.merchant_id, connection_key(key.provider, key.account_id)))
+    return update.set("announce", announce and announce.value)
 
 
 def fall_due(update: Update, key: Key, due_at: int | None) -> Update:

@@ -84,6 +84,7 @@ def connection(row: Item) -> Connection:
         details={name: text({name: value}, name) for name, value in mapping(row, "details").items()},
         issued_at=number_or_none(row, "issued_at"),
         expiring_at=number_or_none(row, "expiring_at"),
+        revocation=text_or_none(row, "revocation"),
     )
 
 

@@ -6,7 +6,6 @@ Writing and reading stand side by side, because a worker of a later release read
 a change to the shape raises `SCHEMA`, and `parse` goes on reading the old one.
 """
 
-from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
 from mooring.adapters.aws_errors import failing_as
@@ -22,16 +21,19 @@ from mooring.adapters.message_fields import (
     named,
     number,
     number_or_none,
+    sealed,
+    sealed_or_none,
     seen,
     text,
     text_map,
     text_or_none,
     texts,
+    written,
 )
 from mooring.core.connection import Account, NewConnection
 from mooring.core.errors import Reason
 from mooring.core.link import Link
-from mooring.core.tokens import SealedField, SealedTokens
+from mooring.core.tokens import SealedTokens
 from mooring.core.upkeep import FreshTokens, Recovered, Refreshed
 
 if TYPE_CHECKING:
@@ -95,8 +97,8 @@ def message(new: NewConnection, link: Link, state_hash: str) -> str:
         "provider": new.provider,
         "account_id": new.account.account_id,
         "account_verified": new.account.verified,
-        "access": _field(tokens.access),
-        "refresh": _field(tokens.refresh) if tokens.refresh else None,
+        "access": written(tokens.access),
+        "refresh": written(tokens.refresh),
         "scopes": list(tokens.scopes),
         "expires_at": tokens.expires_at,
         "refresh_expires_at": tokens.refresh_expires_at,
@@ -125,8 +127,8 @@ def refreshed_message(refreshed: Refreshed) -> str:
         **refreshed.key._asdict(),
         **refreshed.seen._asdict(),
         "attempt_id": refreshed.attempt_id,
-        "access": _field(fresh.access),
-        "refresh": _field(fresh.refresh) if fresh.refresh else None,
+        "access": written(fresh.access),
+        "refresh": written(fresh.refresh),
         "scopes": None if fresh.scopes is None else list(fresh.scopes),
         "expires_at": fresh.expires_at,
         "refresh_expires_at": fresh.refresh_expires_at,
@@ -170,8 +172,8 @@ def _new(data: Fields) -> NewConnection:
 
 def _tokens(data: Fields) -> SealedTokens:
     return SealedTokens(
-        access=_sealed(data, "access"),
-        refresh=None if missing(data, "refresh") else _sealed(data, "refresh"),
+        access=sealed(data, "access"),
+        refresh=sealed_or_none(data, "refresh"),
         scopes=texts(data, "scopes"),
         expires_at=number_or_none(data, "expires_at"),
         refresh_expires_at=number_or_none(data, "refresh_expires_at"),
@@ -181,8 +183,8 @@ def _tokens(data: Fields) -> SealedTokens:
 
 def _fresh(data: Fields) -> FreshTokens:
     return FreshTokens(
-        access=_sealed(data, "access"),
-        refresh=None if missing(data, "refresh") else _sealed(data, "refresh"),
+        access=sealed(data, "access"),
+        refresh=sealed_or_none(data, "refresh"),
         scopes=None if missing(data, "scopes") else texts(data, "scopes"),
         expires_at=number_or_none(data, "expires_at"),
         refresh_expires_at=number_or_none(data, "refresh_expires_at"),
@@ -211,16 +213,3 @@ def _link(data: Fields) -> Link:
         account_id=None,
         confirm=text_or_none(data, "confirmation_hash") is not None,
     )
-
-
-def _field(sealed: SealedField) -> list[str]:
-    return [b64encode(part).decode("ascii") for part in sealed]
-
-
-def _sealed(data: Fields, name: str) -> SealedField:
-    parts = texts(data, name)
-    try:
-        ciphertext, wrapped_key = (b64decode(part, validate=True) for part in parts)
-    except ValueError:
-        malformed(f"{name} is no sealed field")
-    return SealedField(ciphertext, wrapped_key)

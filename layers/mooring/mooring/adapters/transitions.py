@@ -30,6 +30,7 @@ from mooring.adapters.row_conditions import (
     while_active,
     while_seen,
 )
+from mooring.core.announcement import Announce
 from mooring.core.connection import NewConnection, Status
 from mooring.core.errors import Reason
 from mooring.core.names import DEFAULT_ACCOUNT, connection_key
@@ -62,6 +63,7 @@ _LEFT_BEHIND = (
     "hinted_until",
     "uninstalled_at",
     "expiring_at",
+    "revocation",
 )
 """What belonged to the generation before: a new code exchange owes it nothing."""
 _NOT_SO_SOON = {Cause.UNAUTHORIZED: REPORT_SECONDS, Cause.READ: READ_SECONDS}
@@ -71,7 +73,7 @@ _NOT_BEFORE_RETRY = (Cause.DUE, Cause.READ, Cause.HINT, Cause.UNAUTHORIZED)
 def connected(table: str, new: NewConnection) -> Update:
     """A finished code exchange: a new generation, active, owing nothing to the one before."""
     key = Key(new.merchant_id, new.provider, new.account.account_id)
-    update = connection_row(table, key).count("generation").count("version")
+    update = connection_row(table, key, Announce.ESTABLISHED).count("generation").count("version")
     update.set("status", Status.ACTIVE.value).set("updated_at", new.connected_at)
     for name, value in _stored(new).items():
         update.set(name, value)
@@ -176,7 +178,8 @@ def recovered(table: str, refreshed: Refreshed, now: int, last: int | None) -> U
     missing, and it may have made these tokens worthless.
     """
     notes = ATTEMPTS if last is None else ()
-    update = while_seen(_fresh(table, refreshed, now, keep=notes), refreshed.seen)
+    update = _fresh(table, refreshed, now, keep=notes, announce=Announce.RECOVERED)
+    while_seen(update, refreshed.seen)
     update.set("status", Status.ACTIVE.value)
     if last is not None:
         update.when(f"attribute_not_exists(#attempts[{last + 1}])", (), {})
@@ -216,7 +219,7 @@ def put_off(table: str, leased: Leased, setback: Setback, now: int) -> Update:
 
 def lost(table: str, leased: Leased, reason: Reason, now: int) -> Update:
     """The grant is lost. In doubt the earlier notes stay: their answer may yet come by the recovery queue."""
-    update = give_up(connection_row(table, leased.key), reason.value, now)
+    update = give_up(connection_row(table, leased.key, Announce.NEEDS_RECONNECT), reason.value, now)
     if leased.in_doubt:
         update.set("attempts", leased.attempts[:-1])
     else:
@@ -229,9 +232,17 @@ def lost(table: str, leased: Leased, reason: Reason, now: int) -> Update:
     return while_seen(update, leased.seen)
 
 
-def _fresh(table: str, refreshed: Refreshed, now: int, keep: tuple[str, ...] = ()) -> Update:
+def _fresh(
+    table: str,
+    refreshed: Refreshed,
+    now: int,
+    keep: tuple[str, ...] = (),
+    announce: Announce | None = None,
+) -> Update:
     fresh, key = refreshed.fresh, refreshed.key
-    update = connection_row(table, key)
+    # Whether either is news, the stream's image of the row before tells (see `announcement`).
+    expiring = None if fresh.expiring_at is None else Announce.EXPIRING
+    update = connection_row(table, key, announce or expiring)
     if fresh.refresh is not None and fresh.previous_until is not None:
         update.copy("refresh", to="previous_refresh").copy("refresh_key", to="previous_refresh_key")
         update.set("previous_until", fresh.previous_until)

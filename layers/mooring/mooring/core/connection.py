@@ -28,7 +28,8 @@ class Connection(NamedTuple):
     """A connection as readers see it: no token in it. Times are epoch seconds.
 
     `issued_at` is when its current tokens were issued; None in rows of an earlier release. `expiring_at`
-    is when the grant ends and the merchant must have come back, once that is near; else None.
+    is when the grant ends and the merchant must have come back, once that is near; else None. `revocation`
+    says of a disconnected one whether its provider revoked the tokens (see `revocation`), once that is known.
     """
 
     merchant_id: str
@@ -46,6 +47,7 @@ class Connection(NamedTuple):
     details: Mapping[str, str]
     issued_at: int | None = None
     expiring_at: int | None = None
+    revocation: str | None = None
 
 
 class ReadableConnection(NamedTuple):
@@ -53,6 +55,30 @@ class ReadableConnection(NamedTuple):
 
     connection: Connection
     access: SealedField | None
+
+
+class Wanted(NamedTuple):
+    """Which of a merchant's connections are asked for.
+
+    At most `limit` (from 1), of one provider, of one status, and of those only what stands after the sort
+    key `after`; None leaves out nothing.
+    """
+
+    limit: int
+    provider: str | None = None
+    status: Status | None = None
+    after: str | None = None
+
+
+class Page(NamedTuple):
+    """Some of a merchant's connections, in the order of their keys.
+
+    `after` is the sort key from which the next page goes on, or None when this is the last one. A page that
+    is not the last may hold fewer than were asked for, and even none.
+    """
+
+    connections: tuple[Connection, ...]
+    after: str | None = None
 
 
 class NewConnection(NamedTuple):

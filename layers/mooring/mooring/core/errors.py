@@ -1,8 +1,9 @@
 """Why something failed: one reason word for the page, the log line and the test alike.
 
     Exception
-      +-- Failure                 a reason, and what the reader may know about it
-            +-- TokenCallFailure  a failed call of a token endpoint, with its outcome
+      +-- Failure                  a reason, and what the reader may know about it
+            +-- ConnectionFailure  what a connection that is there cannot give, and where it stands
+            +-- TokenCallFailure   a failed call of a token endpoint, with its outcome
 
 A `Failure` never carries a secret, nor text that a provider sent.
 """
@@ -72,6 +73,9 @@ class Reason(StrEnum):
     REFRESH_PUT_OFF = "refresh_put_off"
     PROVIDER_PAUSED = "provider_paused"
     TOKEN_SUPERSEDED = "token_superseded"  # noqa: S105 - a reason word
+    # telling a provider that tokens are no longer wanted
+    GRANT_IN_USE = "grant_in_use"
+    REVOCATION_REFUSED = "revocation_refused"
     # our own side
     SECRET_UNAVAILABLE = "secret_unavailable"  # noqa: S105 - a reason word
     SEALING_UNAVAILABLE = "sealing_unavailable"
@@ -82,15 +86,21 @@ class Reason(StrEnum):
     TOKEN_UNREADABLE = "token_unreadable"  # noqa: S105 - a reason word
     OUT_OF_TIME = "out_of_time"
     MESSAGE_MALFORMED = "message_malformed"
+    BUS_UNAVAILABLE = "bus_unavailable"
+    EVENT_REFUSED = "event_refused"
     INTERNAL = "internal"
     # a service reading
     CONNECTION_NOT_FOUND = "connection_not_found"
     CONNECTION_NOT_ACTIVE = "connection_not_active"
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a reason word
+    API_UNAVAILABLE = "api_unavailable"
+    API_REFUSED = "api_refused"
 
 
 _BAD_REQUEST = 400
 _FORBIDDEN = 403
+_CONFLICT = 409
+_OUR_TROUBLE = 500
 
 STATUS: dict[Reason, int] = {
     Reason.LINK_ALGORITHM: _FORBIDDEN,
@@ -114,6 +124,8 @@ STATUS: dict[Reason, int] = {
     Reason.UNINSTALLED_MEANWHILE: 409,
     Reason.CONNECTION_NOT_ACTIVE: 409,
     Reason.TOKEN_EXPIRED: 409,
+    Reason.API_UNAVAILABLE: 503,
+    Reason.API_REFUSED: _FORBIDDEN,
     Reason.LOST_ROTATION: 409,
     Reason.TOKEN_REFUSED: 409,
     Reason.REFRESH_IN_DOUBT: 503,
@@ -121,6 +133,8 @@ STATUS: dict[Reason, int] = {
     Reason.REFRESH_PUT_OFF: 503,
     Reason.PROVIDER_PAUSED: 503,
     Reason.TOKEN_SUPERSEDED: 409,
+    Reason.GRANT_IN_USE: 409,
+    Reason.REVOCATION_REFUSED: 502,
     Reason.PROVIDER_ERROR: 502,
     Reason.PROVIDER_ANSWER_INVALID: 502,
     Reason.ACCOUNT_MISSING: 502,
@@ -132,9 +146,11 @@ STATUS: dict[Reason, int] = {
     Reason.KEY_DENIED: 503,
     Reason.STORAGE_UNAVAILABLE: 503,
     Reason.OUT_OF_TIME: 503,
+    Reason.BUS_UNAVAILABLE: 503,
     Reason.STORE_DELAYED: 202,
     Reason.PROVIDER_MISCONFIGURED: 500,
     Reason.MESSAGE_MALFORMED: 500,
+    Reason.EVENT_REFUSED: 500,
     Reason.TOKEN_LOST: 500,
     Reason.TOKEN_UNREADABLE: 500,
     Reason.INTERNAL: 500,
@@ -198,6 +214,26 @@ class Failure(Exception):  # noqa: N818 - a failure is an answer here, not a def
         """The same failure, naming flow cookies that are of no use any more."""
         self.clear_cookies = (*self.clear_cookies, *cookies)
         return self
+
+
+class ConnectionFailure(Failure):
+    """A connection that is there and cannot give what was asked for.
+
+    Args:
+        reason: the reason word.
+        connection_status: where the connection stands; its status word.
+        detail: a fixed text.
+    """
+
+    def __init__(self, reason: Reason, connection_status: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.connection_status = connection_status
+
+    @property
+    def status(self) -> int:
+        """Its HTTP status: 409 where others would be told that they asked wrongly, or for what never was."""
+        status = super().status
+        return _CONFLICT if _BAD_REQUEST <= status < _OUR_TROUBLE else status
 
 
 class Outcome(Enum):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from mooring.core.connection import Account, Connection, NewConnection, ReadableConnection
+from mooring.core.connection import Account, NewConnection, Page, ReadableConnection, Wanted
 from mooring.core.link import Link
 from mooring.core.provider import Provider
 from mooring.core.tokens import SealedField, TokenSet
@@ -74,8 +74,8 @@ class Connections(Protocol):
         """One connection, read consistently, or None when there never was one."""
         ...
 
-    def list(self, merchant_id: str) -> list[Connection]:
-        """All connections of a merchant, in the order of their keys."""
+    def list(self, merchant_id: str, wanted: Wanted) -> Page:
+        """Some connections of a merchant, in the order of their keys; `Page.after` says how to go on."""
         ...
 
 

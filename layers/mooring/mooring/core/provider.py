@@ -100,6 +100,26 @@ class Call(NamedTuple):
     url: str
 
 
+class Revoke(NamedTuple):
+    """How the provider is told that a token is no longer wanted.
+
+    `way`: its revocation endpoint (RFC 7009) or an API call of its own, made with the access token. `ends`:
+    the consent that the token came from, or all that the merchant ever granted us. The rest is only of the
+    endpoint; `details` maps keys of the connection's details to parameters.
+    """
+
+    way: str
+    method: str
+    url: str
+    token: str
+    ends: str
+    body: str
+    client_authentication: str
+    parameters: Mapping[str, str]
+    details: Mapping[str, str]
+    extra: Mapping[str, str]
+
+
 class Identity(NamedTuple):
     """The call that names or confirms the account; `account` is a dotted path, or None to only confirm."""
 
@@ -152,7 +172,7 @@ class Provider(NamedTuple):
     response: Response
     lifetime: Lifetime
     refresh: Refresh | None
-    revoke: Call | None
+    revoke: Revoke | None
     uninstall: Uninstall | None
     probe: Call | None
     identity: Identity | None
@@ -175,7 +195,7 @@ def provider_from_compiled(data: Mapping[str, Any]) -> Provider:
         response=_response(data["response"]),
         lifetime=Lifetime(**data["lifetime"]),
         refresh=Refresh(**data["refresh"]) if data["refresh"] else None,
-        revoke=_call(data["revoke"]),
+        revoke=Revoke(**data["revoke"]) if data["revoke"] else None,
         uninstall=Uninstall(**data["uninstall"]) if data["uninstall"] else None,
         probe=_call(data["probe"]),
         identity=_identity(data["identity"]),

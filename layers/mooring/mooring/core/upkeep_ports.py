@@ -144,7 +144,8 @@ class Recoveries(Protocol):
         """Store an exchange whose callback could not, its pointer and, if it is open, its flow's end.
 
         OBSOLETE when the connection has a later exchange, ended after this one, or its account was
-        uninstalled since the burn.
+        uninstalled since the burn. SUPERSEDED when an exchange of the same second lives there, which may be
+        this very one, resealed since: its tokens must not be revoked.
         """
         ...
 

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mooring.core.errors import Failure, Reason
+from mooring.core.errors import ConnectionFailure, Failure, Reason
 from mooring.entry.http_api import HEADERS, Response
 
-_CHECK = "Check the path, the query and the body against docs/quickstart.md."
+_CHECK = "Check the path, the query and the body against docs/http-api.md."
 _RECONNECT = "Send the merchant a link to connect again."
 _NEXT = {
     Reason.CONNECTION_NOT_FOUND: "There never was such a connection. Send the merchant a link to connect.",
@@ -27,6 +27,12 @@ _NEXT = {
     Reason.GRANT_REFUSED: _RECONNECT,
     Reason.PROVIDER_ERROR: "The provider refused with an error of its own; it is asked again later.",
 }
+_OF_STATUS = {
+    "needs_reconnect": _RECONNECT,
+    "uninstalled": "The merchant removed the app at the provider. Send a link if they want it back.",
+    "disconnected": "It was cut off here. Send the merchant a link if they want it back.",
+}
+"""What to do about a connection that is not active."""
 _FIRST_ERROR, _UNAVAILABLE = 400, 503
 _LATER = "Try again in a few seconds; if it persists, tell the operator of Mooring, with the ref."
 
@@ -39,10 +45,12 @@ def answered(status: int, body: Mapping[str, Any], kind: str = "application/json
 def problem(failure: Failure, ref: str) -> Response:
     """RFC 9457 problem details: `reason` is the word in the log, `ref` finds the line.
 
-    Who reads a page may be told 202, "it comes later"; a program that asked for a token did not get one: 503.
+    `connection_status` says where the connection stands, if it is what cannot give what was asked for. Who
+    reads a page may be told 202, "it comes later"; a program that asked for a token did not get one: 503.
     """
     status = failure.status if failure.status >= _FIRST_ERROR else _UNAVAILABLE
-    texts = (_sentence(failure.detail), _NEXT.get(failure.reason, _LATER))
+    stands = failure.connection_status if isinstance(failure, ConnectionFailure) else ""
+    texts = (_sentence(failure.detail), _OF_STATUS.get(stands, _NEXT.get(failure.reason, _LATER)))
     body = {
         "type": "about:blank",
         "title": failure.reason.value.replace("_", " "),
@@ -50,6 +58,7 @@ def problem(failure: Failure, ref: str) -> Response:
         "detail": " ".join(text for text in texts if text),
         "reason": failure.reason.value,
         "ref": ref,
+        **({"connection_status": stands} if stands else {}),
     }
     return answered(status, body, "application/problem+json")
 

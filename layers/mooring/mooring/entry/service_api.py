@@ -9,35 +9,40 @@ from collections.abc import Callable
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from mooring.core.connection import Connection
+from mooring.core.connection import Status
 from mooring.core.errors import ALARMS, Failure, Reason
 from mooring.core.names import is_name
-from mooring.core.query import parse_query
-from mooring.core.upkeep import Answer, Cause, Key, Order, Seen
+from mooring.core.provider import Provider
+from mooring.core.query import Query, parse_query
+from mooring.core.upkeep import Cause, Key, Order, Seen
+from mooring.entry import service_answers
 from mooring.entry.http_api import Emit, Event, Line, Response, request_id, where
 from mooring.entry.problems import answered, problem
+from mooring.flows.connections import DEFAULT_LIMIT, Asked, list_connections, show_connection
 from mooring.flows.disconnect import DisconnectPorts, disconnect
-from mooring.flows.read import DEFAULT_MIN_TTL, AccessToken, ReadPorts, list_connections, read_token
+from mooring.flows.read import DEFAULT_MIN_TTL, ReadPorts, read_token
 from mooring.flows.renew import RenewPorts, renew
 
 LIST_ROUTE = "GET /merchants/{merchant_id}/connections"
 _CONNECTION = "/merchants/{merchant_id}/connections/{provider}/{account_id}"
+CONNECTION_ROUTE = f"GET {_CONNECTION}"
 TOKEN_ROUTE = f"GET {_CONNECTION}/token"
 UNAUTHORIZED_ROUTE = f"POST {_CONNECTION}/unauthorized"
 REFRESH_ROUTE = f"POST {_CONNECTION}/refresh"
 DISCONNECT_ROUTE = f"DELETE {_CONNECTION}"
 
 _MAX_BODY_BYTES = 1_024
-_MAX_COUNT = 10**12
+_MAX_DIGITS = 6
 
 
 class ServicePorts(NamedTuple):
-    """What the routes need. `known` tells enabled providers."""
+    """What the routes need. `known` tells enabled providers, `provider` is one of them."""
 
     read: ReadPorts
     renew: RenewPorts
     disconnect: DisconnectPorts
     known: Callable[[str], bool]
+    provider: Callable[[str], Provider]
 
 
 class Request(NamedTuple):
@@ -51,6 +56,11 @@ class Request(NamedTuple):
     def key(self) -> Key:
         """The connection that its path names."""
         return Key(self.names["merchant_id"], self.names["provider"], self.names["account_id"])
+
+    @property
+    def query(self) -> Query:
+        """Its query. Raises `Failure(REQUEST_MALFORMED)`."""
+        return parse_query(str(self.event.get("rawQueryString") or ""))
 
 
 type Said = tuple[str, dict[str, Any]]
@@ -82,6 +92,7 @@ def answer(event: Event, ports: ServicePorts, emit: Emit, left: Callable[[], flo
 def _route(request: Request, ports: ServicePorts) -> Said:
     routes: dict[str, Callable[[Request, ServicePorts], Said]] = {
         LIST_ROUTE: _list,
+        CONNECTION_ROUTE: _one,
         TOKEN_ROUTE: _token,
         UNAUTHORIZED_ROUTE: _unauthorized,
         REFRESH_ROUTE: _refresh,
@@ -97,33 +108,66 @@ def _route(request: Request, ports: ServicePorts) -> Said:
 
 
 def _list(request: Request, ports: ServicePorts) -> Said:
-    connections = list_connections(request.names["merchant_id"], ports.read)
-    return "listed", {"connections": [_connection(connection) for connection in connections], "next": None}
+    query = request.query
+    limit = _number(query, "limit")
+    asked = Asked(
+        request.names["merchant_id"],
+        query.one("provider"),
+        _status(query.one("status")),
+        DEFAULT_LIMIT if limit is None else limit,
+        query.one("next"),
+    )
+    page = list_connections(asked, ports.read.connections)
+    found = [service_answers.connection(one) for one in page.connections]
+    return "listed", {"connections": found, "next": page.next}
+
+
+def _one(request: Request, ports: ServicePorts) -> Said:
+    return "shown", service_answers.connection(show_connection(request.key, ports.read.connections))
 
 
 def _token(request: Request, ports: ServicePorts) -> Said:
-    asked = parse_query(str(request.event.get("rawQueryString") or "")).one("min_ttl")
-    if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 6):
-        raise Failure(Reason.REQUEST_MALFORMED, "the min_ttl must be whole seconds")
-    min_ttl = DEFAULT_MIN_TTL if asked is None else int(asked)
-    return "read", _access_token(read_token(request.key, min_ttl, ports.read, request.left))
+    asked, name = _number(request.query, "min_ttl"), request.key.provider
+    min_ttl = DEFAULT_MIN_TTL if asked is None else asked
+    token = read_token(request.key, min_ttl, ports.read, request.left)
+    provider = ports.provider(name) if ports.known(name) else None
+    return "read", service_answers.access_token(token, provider)
 
 
 def _unauthorized(request: Request, ports: ServicePorts) -> Said:
-    found = _body(request.event)
-    seen = Seen(_count(found, "generation"), _count(found, "version"))
-    answer, connection = renew(Order(request.key, seen, Cause.UNAUTHORIZED), ports.renew)
-    return "reported", _renewed(answer, connection)
+    # Loads pydantic, which takes longer than a whole read: only here, and never where tokens are read.
+    from mooring.entry.service_models import report_from
+
+    report = report_from(_body(request.event))
+    order = Order(request.key, Seen(report.generation, report.version), Cause.UNAUTHORIZED)
+    return "reported", service_answers.renewed(*renew(order, ports.renew))
 
 
 def _refresh(request: Request, ports: ServicePorts) -> Said:
     answer, connection = renew(Order(request.key, None, Cause.ASKED), ports.renew)
-    return answer.word, _renewed(answer, connection)  # which may be that there was nothing to do
+    # The word may be that there was nothing to do.
+    return answer.word, service_answers.renewed(answer, connection)
 
 
 def _disconnect(request: Request, ports: ServicePorts) -> Said:
     disconnect(request.key, ports.disconnect)
     return "disconnected", {"status": "disconnected"}
+
+
+def _number(query: Query, name: str) -> int | None:
+    given = query.one(name)
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) <= _MAX_DIGITS):
+        raise Failure(Reason.REQUEST_MALFORMED, f"the {name} must be a whole number")
+    return int(given)
+
+
+def _status(word: str | None) -> Status | None:
+    try:
+        return None if word is None else Status(word)
+    except ValueError:
+        raise Failure(Reason.REQUEST_MALFORMED, "the status is no status of a connection") from None
 
 
 def _body(event: Event) -> dict[str, Any]:
@@ -139,58 +183,6 @@ def _body(event: Event) -> dict[str, Any]:
             Reason.REQUEST_MALFORMED, 'the body must be JSON such as {"generation": 1, "version": 3}'
         )
     return found
-
-
-def _count(body: dict[str, Any], name: str) -> int:
-    value = body.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _MAX_COUNT:
-        raise Failure(
-            Reason.REQUEST_MALFORMED, f"the {name} must be the whole number that came with the token"
-        )
-    return value
-
-
-def _renewed(answer: Answer, connection: Connection) -> dict[str, Any]:
-    return {
-        "outcome": answer.word,
-        "status": connection.status.value,
-        "generation": connection.generation,
-        "version": connection.version,
-        "expires_at": connection.expires_at,
-    }
-
-
-def _connection(connection: Connection) -> dict[str, Any]:
-    """One connection as services see it: never a token."""
-    return {
-        "merchant_id": connection.merchant_id,
-        "provider": connection.provider,
-        "account_id": connection.account_id,
-        "account_verified": connection.account_verified,
-        "status": connection.status.value,
-        "generation": connection.generation,
-        "version": connection.version,
-        "scopes": list(connection.scopes),
-        "expires_at": connection.expires_at,
-        "expiring_at": connection.expiring_at,
-        "connected_at": connection.connected_at,
-        "updated_at": connection.updated_at,
-        "last_error": connection.last_error,
-        "details": dict(connection.details),
-    }
-
-
-def _access_token(token: AccessToken) -> dict[str, Any]:
-    connection = token.connection
-    body: dict[str, Any] = {
-        "access_token": token.access_token,
-        "token_type": "Bearer",
-        "scopes": list(connection.scopes),
-        "expires_at": connection.expires_at,
-        "generation": connection.generation,
-        "version": connection.version,
-    }
-    return body | ({"warning": token.warning.value} if token.warning else {})
 
 
 def _line(

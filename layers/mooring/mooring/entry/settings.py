@@ -18,8 +18,11 @@ class Settings(NamedTuple):
     token_key_id: str = ""
     recovery_queue_url: str = ""
     refresh_queue_url: str = ""
+    revoke_queue_url: str = ""
     refresh_function: str = ""
     queue_limit: str = ""
+    event_bus: str = ""
+    undelivered_bucket: str = ""
 
 
 _MEANING = {
@@ -30,8 +33,11 @@ _MEANING = {
     "token_key_id": "the ARN of the KMS key for data keys",
     "recovery_queue_url": "the URL of the recovery queue",
     "refresh_queue_url": "the URL of the refresh queue",
+    "revoke_queue_url": "the URL of the queue of revocations",
     "refresh_function": "the name of the refresh function",
     "queue_limit": "how many messages the workers drain in two minutes, a whole number from 1",
+    "event_bus": "the name of the event bus",
+    "undelivered_bucket": "the name of the bucket for changes that could not be told",
 }
 
 

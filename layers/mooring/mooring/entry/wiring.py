@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mooring.adapters.aws import Aws
     from mooring.adapters.sealing import EnvelopeSealer
     from mooring.core.errors import Failure
+    from mooring.core.provider import Provider
     from mooring.entry.hooks import Hook
     from mooring.entry.pages import Pages
     from mooring.entry.service_api import ServicePorts
@@ -56,14 +57,14 @@ def callback_ports() -> "CallbackPorts":
     from mooring.adapters.dynamodb_connections import DynamoConnections
     from mooring.adapters.dynamodb_flows import DynamoFlows
     from mooring.adapters.http import OutboundHttp
+    from mooring.adapters.revocation_queue import SqsRevocations
     from mooring.adapters.sqs import SqsRecoveryQueue
     from mooring.adapters.ssm import ParameterSecrets
     from mooring.flows.callback import CallbackPorts
     from mooring.providers.oauth2 import OAuth2
 
-    settings = settings_from(
-        os.environ, "connections_table", "flows_table", "token_key_id", "recovery_queue_url"
-    )
+    needed = ("connections_table", "flows_table", "token_key_id", "recovery_queue_url", "revoke_queue_url")
+    settings = settings_from(os.environ, *needed)
     aws, jitter = _aws(), random.SystemRandom().random
     return CallbackPorts(
         provider=_CATALOG.get,
@@ -76,6 +77,7 @@ def callback_ports() -> "CallbackPorts":
         secrets=ParameterSecrets(aws.ssm(), settings.stage, time.time, jitter),
         server=OAuth2(OutboundHttp()),
         recovery=SqsRecoveryQueue(aws.sqs(), settings.recovery_queue_url),
+        revocations=SqsRevocations(aws.sqs(), settings.revoke_queue_url),
         clock=time.time,
         jitter=jitter,
     )
@@ -100,6 +102,7 @@ def service_ports() -> "ServicePorts":
         renew=RenewPorts(connections, refresher),
         disconnect=DisconnectPorts(DynamoEndings(aws.dynamodb(), settings.connections_table), time.time),
         known=enabled,
+        provider=_CATALOG.get,
     )
 
 
@@ -110,7 +113,8 @@ def refresh_doors() -> "Doors":
     from mooring.flows.recover import recover
     from mooring.flows.work import keep, work
 
-    needed = ("connections_table", "flows_table", "token_key_id", "refresh_queue_url", "recovery_queue_url")
+    tables, queues = ("connections_table", "flows_table"), ("refresh", "recovery", "revoke")
+    needed = (*tables, "token_key_id", *(f"{queue}_queue_url" for queue in queues))
     settings = settings_from(os.environ, *needed)
     aws = _aws()
     ports, recovering = _work_ports(aws, settings)
@@ -138,6 +142,7 @@ def _work_ports(aws: "Aws", settings: Settings) -> "tuple[WorkPorts, RecoverPort
     from mooring.adapters.dynamodb_leases import DynamoLeases
     from mooring.adapters.dynamodb_recoveries import DynamoRecoveries
     from mooring.adapters.http import OutboundHttp
+    from mooring.adapters.revocation_queue import SqsRevocations
     from mooring.adapters.sqs import SqsRecoveryQueue
     from mooring.adapters.ssm import ParameterSecrets
     from mooring.adapters.work_queue import SqsWorkQueue
@@ -150,6 +155,7 @@ def _work_ports(aws: "Aws", settings: Settings) -> "tuple[WorkPorts, RecoverPort
 
     jitter, once, sealer = random.SystemRandom().random, aws.dynamodb(attempts=1), _sealer(aws, settings)
     leases, server = DynamoLeases(once, settings.connections_table), OAuth2(OutboundHttp())
+    revocations = SqsRevocations(aws.sqs(), settings.revoke_queue_url)
     refresh = RefreshPorts(
         provider=_CATALOG.get,
         leases=leases,
@@ -157,6 +163,7 @@ def _work_ports(aws: "Aws", settings: Settings) -> "tuple[WorkPorts, RecoverPort
         secrets=ParameterSecrets(aws.ssm(), settings.stage, time.time, jitter),
         server=server,
         recovery=SqsRecoveryQueue(aws.sqs(), settings.recovery_queue_url),
+        revocations=revocations,
         watch=Watch(DynamoCircuits(aws.dynamodb(), settings.flows_table), time.time),
         clock=time.time,
         jitter=jitter,
@@ -166,7 +173,7 @@ def _work_ports(aws: "Aws", settings: Settings) -> "tuple[WorkPorts, RecoverPort
     queue = SqsWorkQueue(aws.sqs(), settings.refresh_queue_url)
     probe = ProbePorts(_CATALOG.get, endings, sealer, server, queue, time.time, jitter)
     recoveries = DynamoRecoveries(once, settings.connections_table, settings.flows_table)
-    return WorkPorts(refresh, probe), RecoverPorts(leases, recoveries, time.time)
+    return WorkPorts(refresh, probe), RecoverPorts(leases, recoveries, revocations, time.time)
 
 
 def sweep_ports() -> "tuple[SweepPorts, int]":
@@ -241,6 +248,11 @@ def browser(prefix: str, emit: Emit) -> Browser:
 def enabled(provider: str) -> bool:
     """Whether `provider` is enabled here."""
     return provider in _CATALOG.settings().providers
+
+
+def provider_of(provider: str) -> "Provider":
+    """An enabled provider, as it was compiled. Raises `Failure(PROVIDER_UNKNOWN)`."""
+    return _CATALOG.get(provider)
 
 
 def _refreshes(provider: str) -> bool:

@@ -41,13 +41,14 @@ from mooring.core.ports import (
 )
 from mooring.core.provider import Provider
 from mooring.core.query import Query, parse_query
+from mooring.core.revocation import Revocations, of_exchange
 from mooring.core.tokens import TokenSet
 from mooring.core.visit import Result, Visit
 from mooring.flows.authorize import redirect_uri
 from mooring.flows.client_secret import ask_with_secret, client_secret
 from mooring.flows.confirmation import confirmation_code, confirmation_hash
 from mooring.flows.returned import check_issuer, kept_parameters, must_ask, read_account, read_code
-from mooring.flows.token_sets import first_due, open_whole, ringing, seal_tokens, seal_whole
+from mooring.flows.token_sets import discard, first_due, open_whole, ringing, seal_tokens, seal_whole
 
 EXCHANGE_SECONDS = 30
 TOKEN_CALL_SECONDS, IDENTITY_CALL_SECONDS, STORE_SECONDS, MARGIN_SECONDS = 10, 4, 13, 1
@@ -64,6 +65,7 @@ class CallbackPorts(NamedTuple):
     secrets: Secrets
     server: AuthorizationServer
     recovery: RecoveryQueue
+    revocations: Revocations
     clock: Callable[[], float]
     jitter: Callable[[], float]
 
@@ -226,7 +228,6 @@ def _store(
     try:
         with ringing():
             account = _identify(tokens, named, attempt, ports)
-            _expect_account(account.account_id, attempt)
             new = NewConnection(
                 merchant_id=attempt.link.merchant_id,
                 provider=attempt.provider.id,
@@ -262,9 +263,11 @@ def _connect(new: NewConnection, attempt: Attempt, ports: CallbackPorts) -> None
     """Store it; when the table will not take it, the sealed token set goes to the recovery queue."""
     burned = state_hash(attempt.flow.state)
     try:
+        _expect_account(new.account.account_id, attempt)
         ports.connections.connect(new, attempt.link, burned)
     except Failure as failure:
         if failure.reason in (Reason.UNINSTALLED_MEANWHILE, Reason.ACCOUNT_MISMATCH):
+            discard(of_exchange(new), ports.revocations)
             raise
         try:
             ports.recovery.put(new, attempt.link, burned)

@@ -1,11 +1,11 @@
-"""What a service reads: a merchant's connections, and a token that is still good for a while."""
+"""What a service reads: a token that is still good for a while."""
 
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
 from mooring.core.connection import Connection, Status
-from mooring.core.errors import Failure, Reason
+from mooring.core.errors import ConnectionFailure, Failure, Reason
 from mooring.core.names import is_name, is_provider_id
 from mooring.core.ports import Connections, Sealer
 from mooring.core.tokens import SealedField
@@ -36,7 +36,7 @@ class ReadPorts(NamedTuple):
 class AccessToken(NamedTuple):
     """A valid access token; `expires_at` in epoch seconds, None when it has no known end.
 
-    `warning` is the reason why it was not refreshed although it should have been.
+    `warning` is the reason why it was not refreshed although it should have been, now or at the latest try.
     """
 
     access_token: str
@@ -45,17 +45,6 @@ class AccessToken(NamedTuple):
 
     def __repr__(self) -> str:
         return f"AccessToken({self.connection.provider}#{self.connection.account_id})"
-
-
-def list_connections(merchant_id: str, ports: ReadPorts) -> list[Connection]:
-    """All connections of a merchant, never a token.
-
-    Raises:
-        Failure: REQUEST_MALFORMED for an impossible merchant id.
-    """
-    if not is_name(merchant_id):
-        raise Failure(Reason.REQUEST_MALFORMED, "the merchant id has characters outside A-Z a-z 0-9 . _ : -")
-    return ports.connections.list(merchant_id)
 
 
 def read_token(key: Key, min_ttl: int, ports: ReadPorts, left: Callable[[], float]) -> AccessToken:
@@ -70,19 +59,20 @@ def read_token(key: Key, min_ttl: int, ports: ReadPorts, left: Callable[[], floa
 
     Raises:
         Failure: CONNECTION_NOT_FOUND, CONNECTION_NOT_ACTIVE, TOKEN_EXPIRED, TOKEN_UNREADABLE, or
-            one of the *_UNAVAILABLE reasons; of a dead token that could not be refreshed, why.
+            one of the *_UNAVAILABLE reasons; of a dead token that could not be refreshed, why. Where there
+            is a connection and the token is what it cannot give, a ConnectionFailure.
     """
     connection, access = _active(key, ports)
-    if not _ends_within(connection, min_ttl, ports):
-        return _open(key, connection, access, None, ports)
+    if not ends_within(connection, min_ttl, ports.clock()):
+        return _open(key, connection, access, _failing(connection), ports)
     if not ports.refreshes(key.provider):
-        raise Failure(Reason.TOKEN_EXPIRED)
+        raise ConnectionFailure(Reason.TOKEN_EXPIRED, connection.status)
     reason = _refresh(key, connection, ports, left)
     connection, access = _active(key, ports)
-    if not _ends_within(connection, min_ttl, ports):
-        return _open(key, connection, access, None, ports)
-    if _ends_within(connection, 0, ports):
-        raise Failure(reason or Reason.TOKEN_EXPIRED)
+    if not ends_within(connection, min_ttl, ports.clock()):
+        return _open(key, connection, access, _failing(connection), ports)
+    if ends_within(connection, 0, ports.clock()):
+        raise ConnectionFailure(reason or Reason.TOKEN_EXPIRED, connection.status)
     return _open(key, connection, access, reason or Reason.TOKEN_EXPIRED, ports)
 
 
@@ -93,17 +83,27 @@ def _active(key: Key, ports: ReadPorts) -> tuple[Connection, SealedField]:
     if row is None:
         raise Failure(Reason.CONNECTION_NOT_FOUND)
     if row.connection.status is not Status.ACTIVE or row.access is None:
-        raise Failure(Reason.CONNECTION_NOT_ACTIVE, f"its status is {row.connection.status.value}")
+        status = row.connection.status
+        raise ConnectionFailure(Reason.CONNECTION_NOT_ACTIVE, status, f"its status is {status.value}")
     return row.connection, row.access
 
 
-def _ends_within(connection: Connection, seconds: int, ports: ReadPorts) -> bool:
+def _failing(connection: Connection) -> Reason | None:
+    """Why its latest refresh failed, if nothing has mended that since; None for another release's word."""
+    try:
+        return Reason(connection.last_error) if connection.last_error else None
+    except ValueError:
+        return None
+
+
+def ends_within(connection: Connection, seconds: int, now: float) -> bool:
+    """Whether its token ends within so many seconds, which are clamped as `read_token` says."""
     if connection.expires_at is None:
         return False
     ttl = max(0, min(seconds, MAX_MIN_TTL))
     if connection.issued_at is not None:
         ttl = min(ttl, max(0, connection.expires_at - connection.issued_at) // 2)
-    return connection.expires_at <= int(ports.clock()) + ttl
+    return connection.expires_at <= int(now) + ttl
 
 
 def _refresh(key: Key, connection: Connection, ports: ReadPorts, left: Callable[[], float]) -> Reason | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mooring.core.errors import Failure, Reason
+from mooring.core.revocation import Revocations, of_exchange, of_refresh
 from mooring.core.upkeep import Answer, Key, Recovered, Refreshed, Storing
 from mooring.core.upkeep_ports import Leases, Recoveries
 
@@ -13,6 +14,7 @@ class RecoverPorts(NamedTuple):
 
     leases: Leases
     recoveries: Recoveries
+    revocations: Revocations
     clock: Callable[[], float]
 
 
@@ -20,7 +22,8 @@ def recover(found: Refreshed | Recovered, ports: RecoverPorts) -> tuple[Key, Ans
     """Store a token set that a refresh or a callback could not.
 
     A refreshed one only while its attempt is in doubt, an exchanged one only when the merchant has
-    neither come again nor gone meanwhile: whatever is newer stays.
+    neither come again nor gone meanwhile: whatever is newer stays. What belongs to a generation that is gone
+    is to be revoked; whether it is gone is for the revocation to find out.
 
     Returns:
         Its connection and the answer: `recovered`, `skipped`, or `failed` when newer tokens stand there.
@@ -39,4 +42,9 @@ def recover(found: Refreshed | Recovered, ports: RecoverPorts) -> tuple[Key, Ans
     if stored is Storing.SUPERSEDED:
         # Or it comes a second time, long after it was stored: better told needlessly than not at all.
         return key, Answer("failed", Reason.TOKEN_SUPERSEDED)
-    return key, Answer("recovered" if stored is Storing.STORED else "skipped")
+    if stored is Storing.STORED:
+        return key, Answer("recovered")
+    revocation = of_refresh(found) if isinstance(found, Refreshed) else of_exchange(found.new)
+    if revocation is not None:
+        ports.revocations.ask(revocation)
+    return key, Answer("skipped")

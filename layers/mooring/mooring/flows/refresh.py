@@ -13,6 +13,7 @@ from typing import NamedTuple
 from mooring.core.errors import Failure, Outcome, Reason, TokenCallFailure
 from mooring.core.ports import SealingKeys, Secrets
 from mooring.core.provider import Provider
+from mooring.core.revocation import Revocations, of_refresh
 from mooring.core.schedule import retry_at
 from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import (
@@ -30,7 +31,7 @@ from mooring.core.upkeep import (
 )
 from mooring.core.upkeep_ports import Leases, Resealer, TokenKeeper, TokensQueue
 from mooring.flows.client_secret import ask_with_secret, client_secret
-from mooring.flows.token_sets import ringing, seal_refreshed
+from mooring.flows.token_sets import discard, ringing, seal_refreshed
 from mooring.flows.watch import Watch
 
 TOKEN_CALL_SECONDS, STORE_SECONDS, PREPARE_SECONDS, MARGIN_SECONDS = 10, 13, 4, 1
@@ -62,6 +63,7 @@ class RefreshPorts(NamedTuple):
     secrets: Secrets
     server: TokenKeeper
     recovery: TokensQueue
+    revocations: Revocations
     watch: Watch
     clock: Callable[[], float]
     jitter: Callable[[], float]
@@ -265,6 +267,7 @@ def _store(tokens: TokenSet, keys: SealingKeys, call: Call, ports: RefreshPorts)
             _recover(refreshed, ports)
     ports.watch.answered(call.provider.id, closes=call.closes_circuit)
     if stored is Storing.OBSOLETE:
+        discard(of_refresh(refreshed), ports.revocations)
         return Answer("failed", Reason.UNINSTALLED_MEANWHILE)
     if stored is Storing.SUPERSEDED:
         return Answer("failed", Reason.TOKEN_SUPERSEDED) if call.rotates else Answer("fresh")

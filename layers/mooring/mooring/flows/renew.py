@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from mooring.core.connection import Connection, Status
-from mooring.core.errors import Failure, Reason
+from mooring.core.errors import ConnectionFailure, Failure, Reason
 from mooring.core.names import is_name, is_provider_id
 from mooring.core.ports import Connections
 from mooring.core.upkeep import Answer, Order
@@ -37,8 +37,9 @@ def renew(order: Order, ports: RenewPorts) -> tuple[Answer, Connection]:
     row = ports.connections.read(*key)
     if row is None:
         raise Failure(Reason.CONNECTION_NOT_FOUND)
-    if row.connection.status is not Status.ACTIVE:
-        raise Failure(Reason.CONNECTION_NOT_ACTIVE, f"its status is {row.connection.status.value}")
+    status = row.connection.status
+    if status is not Status.ACTIVE:
+        raise ConnectionFailure(Reason.CONNECTION_NOT_ACTIVE, status, f"its status is {status.value}")
     if answer.word not in _DONE:
-        raise Failure(answer.reason or Reason.INTERNAL)
+        raise ConnectionFailure(answer.reason or Reason.INTERNAL, status)
     return answer, row.connection

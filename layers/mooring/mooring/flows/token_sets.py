@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import Sealer, SealingKeys
 from mooring.core.provider import Provider
+from mooring.core.revocation import Revocation, Revocations
 from mooring.core.schedule import due_at
 from mooring.core.tokens import SealedField, SealedTokens, TokenSet
 from mooring.core.upkeep import EXPIRING_SECONDS, FreshTokens, Leased
@@ -103,6 +104,13 @@ def _ends_soon(dies_at: int | None, leased: Leased, now: int) -> bool:
     if dies_at is None or before is None or dies_at >= before + min(_MOVED_SECONDS, since // 2):
         return False
     return now < dies_at <= now + EXPIRING_SECONDS
+
+
+def discard(revocation: Revocation | None, revocations: Revocations) -> None:
+    """Have revoked what nobody stores. Where even that fails, it lives on at the provider alone."""
+    if revocation is not None:
+        with suppress(Failure):
+            revocations.ask(revocation)
 
 
 @contextmanager

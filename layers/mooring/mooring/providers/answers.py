@@ -79,7 +79,7 @@ def _token_set(answer: HttpResponse, provider: Provider, now: int, *, refreshing
             outcome, Reason.PROVIDER_ANSWER_INVALID, f"HTTP {answer.status}, not a JSON object"
         )
     rules = provider.response
-    if not 200 <= answer.status < 300 or _refused(fields, rules):
+    if not 200 <= answer.status < 300 or is_refusal(fields, rules):
         failure = _refusal(answer.status, fields, rules)
         raise _of_one(failure, fields, rules) if refreshing else failure
     _check_type(fields, rules)
@@ -118,7 +118,7 @@ def account_at(fields: Mapping[str, Any], path: str | None) -> str | None:
     return text if is_name(text) else None
 
 
-def _refused(fields: Mapping[str, Any], rules: Response) -> bool:
+def is_refusal(fields: Mapping[str, Any], rules: Response) -> bool:
     """Whether an answer says no, be it with HTTP 200."""
     if rules.success is None:
         return bool(field(fields, rules.error))
@@ -136,13 +136,13 @@ def _word(value: object) -> str:
     return json.dumps(value) if isinstance(value, (int, float)) else ""
 
 
-def _error(fields: Mapping[str, Any], rules: Response) -> str:
-    """The code of an error, or an empty text."""
+def error_code(fields: Mapping[str, Any], rules: Response) -> str:
+    """The code of an error (RFC 6749 5.2, or the provider's own), or an empty text."""
     return _word(field(fields, rules.error) or None)
 
 
 def _refusal(status: int, fields: Mapping[str, Any], rules: Response) -> TokenCallFailure:
-    word = _error(fields, rules)
+    word = error_code(fields, rules)
     outcome = Outcome(rules.errors[word]) if word in rules.errors else _OUTCOMES.get(word)
     if outcome is not None:
         return TokenCallFailure(outcome, _REASONS[outcome])
@@ -159,7 +159,7 @@ def _refusal(status: int, fields: Mapping[str, Any], rules: Response) -> TokenCa
 
 def _of_one(failure: TokenCallFailure, fields: Mapping[str, Any], rules: Response) -> TokenCallFailure:
     """Of a refresh, only what is said about the client itself speaks for all of its connections."""
-    word = _error(fields, rules)
+    word = error_code(fields, rules)
     if failure.outcome is Outcome.TRANSIENT and failure.reason is Reason.GRANT_REFUSED:
         # Nobody said that the grant is gone.
         return TokenCallFailure(Outcome.TRANSIENT, Reason.PROVIDER_ERROR, failure.detail)

@@ -8,8 +8,8 @@ from mooring.core.names import origin_of
 from mooring.core.provider import Provider, provider_from_compiled
 from mooring.providers.code_flow import Response
 from mooring.providers.descriptor import Call, Descriptor
+from mooring.providers.parameter_names import authorize_names, refresh_names, revoke_names, token_names
 from mooring.providers.project import Enabled
-from mooring.providers.rules import authorize_names, refresh_names, token_names
 
 _ORIGIN = re.compile(r"https://[^/?#]+")
 
@@ -35,7 +35,7 @@ def compiled(descriptor: Descriptor, enabled: Enabled, simulator: str | None, lo
         "response": _response(descriptor.response, descriptor.lifetime.never_expires),
         "lifetime": descriptor.lifetime.model_dump(),
         "refresh": _refresh(descriptor),
-        "revoke": _call(descriptor.revoke),
+        "revoke": _revoke(descriptor),
         "uninstall": _uninstall(descriptor),
         "probe": _call(descriptor.probe),
         "identity": _identity(descriptor),
@@ -84,6 +84,18 @@ def _refresh(descriptor: Descriptor) -> dict[str, Any] | None:
         return None
     url = refresh.url or descriptor.token.url
     return {**refresh.model_dump(), "url": url, "parameters": refresh_names(descriptor)}
+
+
+def _revoke(descriptor: Descriptor) -> dict[str, Any] | None:
+    """A call that nobody knows cannot be made: it is as if there were none."""
+    revoke = descriptor.revoke
+    if revoke is None or revoke.url is None:
+        return None
+    compiled_form = {**revoke.model_dump(), "parameters": revoke_names(descriptor)}
+    if revoke.way == "call":
+        return {**compiled_form, "token": "access_token", "client_authentication": "none"}
+    method = revoke.client_authentication or descriptor.token.client_authentication
+    return {**compiled_form, "client_authentication": method}
 
 
 def _call(call: Call | None) -> dict[str, Any] | None:

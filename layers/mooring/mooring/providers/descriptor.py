@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from mooring.providers import rules
 from mooring.providers.checked import (
+    DetailKey,
     FieldPath,
     HeaderName,
     Line,
@@ -75,6 +76,46 @@ class Call(Part):
     """The HTTP method."""
     url: AccountUrl
     """`{account_id}` in its path is filled in, percent-encoded."""
+
+
+class RevokeParameters(Part):
+    """The provider's own name of each parameter of its revocation endpoint; `null`: it is not sent."""
+
+    token: ParameterName | None = "token"  # noqa: S105 - a parameter's name
+    """The token; `null` where the account alone is named."""
+    token_type_hint: ParameterName | None = "token_type_hint"  # noqa: S105 - a parameter's name
+    """`refresh_token` or `access_token`."""
+    client_id: ParameterName | None = "client_id"
+    """Not in the body with `client_secret_basic`."""
+    client_secret: ParameterName | None = "client_secret"  # noqa: S105 - a parameter's name
+    """In the body only with `client_secret_post`."""
+    account_id: ParameterName | None = None
+    """The account, where the provider wants it named."""
+
+
+class Revoke(Part):
+    """How the provider is told that tokens are no longer wanted. Leave it out where that cannot be."""
+
+    way: Literal["endpoint", "call"] = "endpoint"
+    """Its revocation endpoint (RFC 7009), always a POST; or an API call, made with the access token."""
+    url: AccountUrl | None
+    """`{account_id}` in its path is filled in. `null`: there is one that is not known; it is never called."""
+    method: Literal["GET", "POST", "DELETE"] = "POST"
+    """The HTTP method of a call."""
+    ends: Literal["token", "grant"] = "grant"
+    """`token` only if the tokens of other consents live on, and each consent brings others; else `grant`."""
+    token: Literal["refresh_token", "access_token"] = "refresh_token"  # noqa: S105 - a token's kind
+    """Which one the endpoint is sent; without a refresh token always the access token."""
+    body: Literal["form", "json"] = "form"
+    """How the endpoint's parameters are written."""
+    client_authentication: Literal["client_secret_post", "client_secret_basic", "none"] | None = None
+    """How the endpoint wants to know who we are. Default: as the token endpoint."""
+    parameters: RevokeParameters = RevokeParameters()
+    """Renamed, absent and additional parameters of the endpoint."""
+    details: Mapping[DetailKey, ParameterName] = {}
+    """What is kept in `details` and sent to the endpoint besides, each with its parameter."""
+    extra: Mapping[ParameterName, Line] = {}
+    """Fixed parameters that the endpoint is sent besides."""
 
 
 class Identity(Call):
@@ -187,8 +228,8 @@ class Descriptor(Part):
     """How long tokens live."""
     refresh: Refresh | None = None
     """How they are renewed; absent: they cannot be."""
-    revoke: Call | None = None
-    """The call that ends a token; absent: there is none."""
+    revoke: Revoke | None = None
+    """How a token is ended; absent: it cannot be."""
     uninstall: Uninstall | None = None
     """The notice that the merchant removed us; absent: none is sent."""
     probe: Call | None = None

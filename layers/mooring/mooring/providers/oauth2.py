@@ -123,7 +123,7 @@ class OAuth2:
         else:
             standard |= {"client_id": provider.client_id, "client_secret": client_secret}
         sent = {leg.parameters[ours]: value for ours, value in standard.items() if ours in leg.parameters}
-        body, headers["content-type"] = _encode({**sent, **leg.extra}, provider.token.body)
+        body, headers["content-type"] = encode({**sent, **leg.extra}, provider.token.body)
         request = HttpRequest(
             "POST", leg.url, headers, body, provider.hosts, local=provider.local, deadline=deadline
         )
@@ -135,26 +135,28 @@ class OAuth2:
     def _api_call(
         self, provider: Provider, call: Call, access_token: str, account_id: str | None
     ) -> HttpResponse | None:
-        """One call of the provider's API, the token where the descriptor places it; None for no answer."""
-        url = call.url.replace("{account_id}", quote(account_id or "", safe=""))
-        place, headers = provider.api.token, {"accept": "application/json"}
-        if place.where == "query":
-            url += f"{'&' if '?' in url else '?'}{quote(place.name)}={quote(access_token, safe='')}"
-        else:
-            headers[place.name.lower()] = place.prefix + access_token
-        request = HttpRequest(
-            call.method,
-            url,
-            headers,
-            None,
-            provider.hosts,
-            local=provider.local,
-            deadline=IDENTITY_CALL_SECONDS,
-        )
+        """One call of the provider's API; None for no answer."""
         try:
-            return self._http.send(request)
+            return self._http.send(
+                api_request(provider, call, access_token, account_id, IDENTITY_CALL_SECONDS)
+            )
         except HttpFault:
             return None
+
+
+def api_request(
+    provider: Provider, call: Call, access_token: str, account_id: str | None, deadline: float
+) -> HttpRequest:
+    """A call of the provider's API, the token where the descriptor places it; `deadline` in seconds."""
+    url = call.url.replace("{account_id}", quote(account_id or "", safe=""))
+    place, headers = provider.api.token, {"accept": "application/json"}
+    if place.where == "query":
+        url += f"{'&' if '?' in url else '?'}{quote(place.name)}={quote(access_token, safe='')}"
+    else:
+        headers[place.name.lower()] = place.prefix + access_token
+    return HttpRequest(
+        call.method, url, headers, None, provider.hosts, local=provider.local, deadline=deadline
+    )
 
 
 def _confirms(answer: HttpResponse | None) -> bool:
@@ -173,7 +175,8 @@ def basic_credentials(client_id: str, client_secret: str) -> str:
     return "Basic " + b64encode(pair.encode("ascii")).decode("ascii")
 
 
-def _encode(fields: Mapping[str, str], body: str) -> tuple[bytes, str]:
+def encode(fields: Mapping[str, str], body: str) -> tuple[bytes, str]:
+    """A request's body, `form` or `json`, and its content type."""
     if body == "json":
         return json.dumps(fields).encode(), "application/json"
     return urlencode(fields).encode("ascii"), "application/x-www-form-urlencoded"

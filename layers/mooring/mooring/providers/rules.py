@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
 from mooring.providers.fields import has_field
+from mooring.providers.parameter_names import authorize_names, refresh_names, revoke_names, token_names
 
 if TYPE_CHECKING:
     from mooring.providers.descriptor import Descriptor
@@ -31,6 +30,7 @@ SECRET_DETAILS = frozenset(
     }
 )
 """Never kept in `details`, which are stored in the clear."""
+_OF_THE_ENDPOINT = ("token", "body", "client_authentication", "parameters", "details", "extra")
 
 
 def contradictions(descriptor: "Descriptor") -> Found:
@@ -44,44 +44,13 @@ def contradictions(descriptor: "Descriptor") -> Found:
         _names,
         _lifetime,
         _refresh,
+        _revoke,
         _kept,
         _account,
         _notice,
         _placement,
     ):
         yield from rule(descriptor)
-
-
-def authorize_names(descriptor: "Descriptor") -> dict[str, str]:
-    """Standard name -> provider's name of what an authorization request carries."""
-    authorize = descriptor.authorize
-    absent = set() if authorize.pkce else {"code_challenge", "code_challenge_method"}
-    if not (descriptor.scopes.available or descriptor.scopes.default):
-        absent.add("scope")
-    if authorize.state == "none":
-        absent.add("state")
-    return _sent(authorize.parameters, absent)
-
-
-def token_names(descriptor: "Descriptor") -> dict[str, str]:
-    """Standard name -> provider's name of what the body of a token request carries."""
-    absent = _unauthenticated(descriptor) | (set() if descriptor.authorize.pkce else {"code_verifier"})
-    return _sent(descriptor.token.parameters, absent)
-
-
-def refresh_names(descriptor: "Descriptor") -> dict[str, str]:
-    """Standard name -> provider's name of what the body of a refresh request carries."""
-    return _sent(descriptor.refresh.parameters, _unauthenticated(descriptor)) if descriptor.refresh else {}
-
-
-def _unauthenticated(descriptor: "Descriptor") -> set[str]:
-    """What stands in no body, because of how the client authenticates."""
-    absent = {"client_secret_basic": {"client_id", "client_secret"}, "none": {"client_secret"}}
-    return absent.get(descriptor.token.client_authentication, set())
-
-
-def _sent(parameters: BaseModel, absent: set[str]) -> dict[str, str]:
-    return {name: own for name, own in parameters if own is not None and name not in absent}
 
 
 def _identity(descriptor: "Descriptor") -> Found:
@@ -151,6 +120,7 @@ def _names(descriptor: "Descriptor") -> Found:
         "authorize": (authorize_names(descriptor), descriptor.authorize.extra),
         "token": (token_names(descriptor), descriptor.token.extra),
         "refresh": (refresh_names(descriptor), descriptor.refresh.extra if descriptor.refresh else {}),
+        "revoke": (revoke_names(descriptor), descriptor.revoke.extra if descriptor.revoke else {}),
     }
     for leg, (names, extra) in legs.items():
         yield from _twice(leg, names, extra)
@@ -204,6 +174,38 @@ def _refresh(descriptor: "Descriptor") -> Found:
         yield "refresh.parameters.client_secret", "cannot be null: the token endpoint wants the client secret"
 
 
+def _revoke(descriptor: "Descriptor") -> Found:
+    revoke = descriptor.revoke
+    if revoke is None:
+        return
+    if revoke.way == "call":
+        for name in _OF_THE_ENDPOINT:
+            if name in revoke.model_fields_set:
+                yield f"revoke.{name}", "is only of a revocation endpoint: remove it"
+        return
+    if "method" in revoke.model_fields_set:
+        yield "revoke.method", "is only of a call (`way: call`): a revocation endpoint takes POST alone"
+    method = revoke.client_authentication or descriptor.token.client_authentication
+    if method == "client_secret_post" and revoke.parameters.client_secret is None:
+        yield (
+            "revoke.parameters.client_secret",
+            "cannot be null: say `client_authentication: none` for no secret",
+        )
+    if revoke.parameters.token is None and revoke.parameters.account_id is None:
+        yield "revoke.parameters", "must name the token or the account: both are null"
+    yield from _revoke_details(descriptor, revoke.details, revoke.extra)
+
+
+def _revoke_details(descriptor: "Descriptor", details: Mapping[str, str], extra: Mapping[str, str]) -> Found:
+    kept = {*descriptor.callback.keep.values(), *descriptor.response.keep.values()}
+    sent = Counter([*revoke_names(descriptor).values(), *extra, *details.values()])
+    for key, parameter in details.items():
+        if key not in kept:
+            yield f"revoke.details.{key}", "is not kept: see callback.keep and response.keep"
+        if sent[parameter] > 1:
+            yield f"revoke.details.{key}", f"{parameter}: two parameters would have this name"
+
+
 def _kept(descriptor: "Descriptor") -> Found:
     callback, response = descriptor.callback, descriptor.response
     secret = {response.access_token, response.refresh_token}
@@ -229,8 +231,10 @@ def _account(descriptor: "Descriptor") -> Found:
         "needs an account, and nothing names one: see callback.account, response.account and identity.account"
     )
     for path, call in (("probe", descriptor.probe), ("revoke", descriptor.revoke)):
-        if call and "{account_id}" in call.url:
+        if call and call.url and "{account_id}" in call.url:
             yield f"{path}.url", where
+    if descriptor.revoke and descriptor.revoke.parameters.account_id:
+        yield "revoke.parameters.account_id", where
     if descriptor.api.base and "{account_id}" in descriptor.api.base:
         yield "api.base", where
     if descriptor.uninstall:
