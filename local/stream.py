@@ -12,6 +12,7 @@ import time
 import uuid
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import batched
 from typing import Any
@@ -167,7 +168,9 @@ class StreamPoller:
         }
         stamp = now.strftime("%Y-%m-%dT%H.%M.%S")
         key = f"aws/lambda/{self._trigger.name}/{self._shard}/{now:%Y/%m/%d}/{stamp}-{uuid.uuid4()}"
-        self._s3.put_object(Bucket=self._trigger.bucket, Key=key, Body=json.dumps(body).encode())
+        # Lambda does not try that again either; and what follows is to be fed all the same.
+        with suppress(ClientError, BotoCoreError):
+            self._s3.put_object(Bucket=self._trigger.bucket, Key=key, Body=json.dumps(body).encode())
 
 
 def first_failed(result: InvocationResult, numbers: Sequence[str], *, partial: bool) -> int | None:

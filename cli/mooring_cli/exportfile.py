@@ -8,7 +8,7 @@ receives it.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -20,7 +20,12 @@ FORMAT, END, VERSION = "mooring-export", "mooring-export-end", 1
 _WHERE = "docs/leaving.md"
 _MOST_BYTES = 400_000
 """Longer than any line: an item in DynamoDB has at most 400 kB."""
+_MOST = 2**53
+"""No message of ours names a higher number, so nothing could be done with such a connection."""
 _IDENTITY = ("merchant_id", "provider", "account_id", "generation", "version")
+
+
+type _Time = Annotated[int, Field(ge=0, le=_MOST)]
 
 
 class Problem(Exception):  # noqa: N818 - an answer
@@ -36,20 +41,20 @@ class Line(BaseModel):
     provider: str
     account_id: str
     status: Status
-    generation: int = Field(ge=1)
-    version: int = Field(ge=1)
+    generation: int = Field(ge=1, le=_MOST)
+    version: int = Field(ge=1, le=_MOST)
     scopes: list[str]
-    expires_at: int | None
-    refresh_expires_at: int | None
-    issued_at: int | None
-    expiring_at: int | None
-    connected_at: int
-    updated_at: int
+    expires_at: _Time | None
+    refresh_expires_at: _Time | None
+    issued_at: _Time | None
+    expiring_at: _Time | None
+    connected_at: _Time
+    updated_at: _Time
     account_verified: bool
     details: dict[str, str]
     last_error: str | None
-    uninstalled_at: int | None
-    due_at: int | None
+    uninstalled_at: _Time | None
+    due_at: _Time | None
     in_doubt: bool
     tokens: str | None
 

@@ -30,19 +30,20 @@ _ATTEMPTS = 8
 _OWNER_ONLY = 0o600
 _WHERE = "docs/leaving.md"
 _SHOWN = 5
-_STANDING = ("merchant_id", "connection", "generation", "version")
+_STANDING = ("merchant_id", "connection", "status", "generation", "version", "attempts")
 _OWN = "@"
 
 type Row = Mapping[str, Mapping[str, Any]]
 type _Place = tuple[str, str]
-type _Counts = tuple[int, int]
+type _Stood = tuple[str, int, int, bool]
+"""Status, generation and version, and whether a refresh is under way or in doubt."""
 
 
 @dataclass(slots=True)
 class _Exported:
-    """What was written. `seen` has generation and version of each connection; `unreadable` are names."""
+    """What was written. `seen` tells how each connection stood; `unreadable` are names."""
 
-    seen: dict[_Place, _Counts] = field(default_factory=dict)
+    seen: dict[_Place, _Stood] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
     in_doubt: int = 0
     waiting: int = 0
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """Write the file.
 
     Returns:
-        1 when tokens of some connection could not be read, or some were refreshed meanwhile.
+        1 when tokens of some connection could not be read, or some connection changed meanwhile.
 
     Raises:
         UsageError: the key cannot be used.
@@ -163,23 +164,29 @@ def _is_connection(row: Row) -> bool:
 
 def _count(done: _Exported, found: Line, *, readable: bool) -> None:
     place = (found.merchant_id, f"{found.provider}#{found.account_id}")
-    done.seen[place] = (found.generation, found.version)
+    done.seen[place] = (found.status.value, found.generation, found.version, found.in_doubt)
     done.in_doubt += found.in_doubt
     if not readable:
         done.unreadable.append(f"{found.merchant_id} {found.provider} {found.account_id}")
 
 
 def _moved(stage: Stage, done: _Exported) -> int:
-    """How many connections are not any more as they were written: refreshed, connected or new since."""
+    """How many connections are not any more as they were written.
+
+    Refreshed or about to be, connected, ended, erased or new since.
+    """
     moved, client, table = 0, stage.client("dynamodb"), stage.connections_table
+    gone = set(done.seen)
     with asking(stage), progress("Looking once more", lambda: len(done.seen)) as step:
         for page in pages(client, table, _STANDING, step):
             for row in page:
                 if _is_connection(row):
                     place = (row["merchant_id"]["S"], row["connection"]["S"])
-                    now = (int(row["generation"]["N"]), int(row["version"]["N"]))
+                    counts = int(row["generation"]["N"]), int(row["version"]["N"])
+                    now = (row["status"]["S"], *counts, "attempts" in row)
                     moved += done.seen.get(place) != now
-    return moved
+                    gone.discard(place)
+    return moved + len(gone)
 
 
 def _why(failure: Failure) -> str:
@@ -203,7 +210,8 @@ def _remark(done: _Exported, moved: int) -> None:
     if moved:
         say(
             f"{number(moved, 'connection')} changed meanwhile, so the file may hold refresh tokens that are "
-            f"spent. Stop the refresh, and export again: {_WHERE}#leaving-step-by-step"
+            "spent, or tokens of what has ended. Stop the refresh, and export again: "
+            f"{_WHERE}#leaving-step-by-step"
         )
 
 

@@ -168,6 +168,25 @@ def test_what_changed_meanwhile_is_told(
     assert "2 connections changed meanwhile, so the file may hold refresh tokens" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("change", ["ended", "lost", "erased", "leased"])
+def test_whatever_makes_a_line_untrue_is_told(change: str, vault: Vault, tmp_path: Path) -> None:
+    key = vault.connect("m-1")
+    vault.connect("m-2")
+    given = ["export", "x", "--to", "y", "--stage", vault.aws.stage, "--region", REGION]
+    stage = find_stage(parser().parse_args(given), tmp_path)
+    with (tmp_path / "x").open("w") as file:
+        done = exporting._write(stage, receiver_from(key_pair(tmp_path).public), file)
+    assert exporting._moved(stage, done) == 0
+    if change == "leased":
+        vault.lease(key)  # its answer may spend the refresh token after the last look
+    elif change == "erased":
+        where = {"merchant_id": {"S": key.merchant_id}, "connection": {"S": f"{PROVIDER}#shop-1"}}
+        vault.client.delete_item(TableName=vault.connections, Key=where)
+    else:
+        vault.change(key, status={"ended": "disconnected", "lost": "needs_reconnect"}[change])
+    assert exporting._moved(stage, done) == 1
+
+
 def test_a_file_that_is_there_is_not_touched(mooring: Command, vault: Vault, tmp_path: Path) -> None:
     (tmp_path / "out.ndjson").write_text("precious")
     answer = export(mooring, vault, key_pair(tmp_path).public)

@@ -268,6 +268,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"status": "happy"}, "status: Input should be 'active'"),
     ({"more": 1}, "more: Extra inputs are not permitted"),
     ({"generation": 0}, "generation: Input should be greater than or equal to 1"),
+    ({"version": 10**60}, "version: Input should be less than or equal to 9007199254740992"),
+    ({"due_at": -1}, "due_at: Input should be greater than or equal to 0"),
 ]
 
 

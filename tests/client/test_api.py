@@ -161,6 +161,7 @@ def test_where_the_api_is_must_be_known_and_safe() -> None:
         "ftp://x",
         "http://127.0.0.1.evil.example",
         "http://localhost.evil:1",
+        "http://127.0.0.1:80@evil.example",
     ):
         with pytest.raises(SetupError, match="https://"):
             api(url)

@@ -229,6 +229,21 @@ def test_a_provider_that_sets_a_cookie_can_be_asked_again(
     assert not [asked for asked in provider.asked if "cookie" in asked.headers]
 
 
+@every_transport
+def test_a_redirect_that_repeats_the_query_does_not_bring_the_token_back(
+    connections: FakeConnections, provider: ProviderServer, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    connections.api(PROVIDER, provider.base_url, where="query", name="access_token", prefix="")
+    connections.connect(MERCHANT, PROVIDER, access_token="canary")
+    provider.answers = [Answer(301, {"Location": "/api/things/?a=b&access_token=canary"})]
+    with caplog.at_level(logging.DEBUG, "httpx"):
+        answer = _through(kind, connections)("GET", "things?a=b", follow_redirects=True)
+    assert provider.asked[1].target == "/api/things/?a=b&access_token=canary"
+    assert str(answer.url) == f"{provider.base_url}things/?a=b"
+    assert not [each for each in answer.history if "canary" in str(each.headers)]
+    assert not [line for line in caplog.messages if "canary" in line]
+
+
 class Stream(httpx.AsyncByteStream):
     """The body of an answer; knows whether it was closed, as a pool has to."""
 

@@ -112,6 +112,21 @@ def test_a_token_in_the_query_stands_there_once(url: str, placed: str) -> None:
     assert (found.url, found.header) == (placed, None)
 
 
+@pytest.mark.parametrize(
+    ("location", "bare"),
+    [
+        ("/p?access_token=a%2Fb%26c%2B", "/p"),
+        ("/p?a=b&access_token=a/b%26c%2b&c#f?g", "/p?a=b&c#f?g"),
+        ("https://x/p?%61ccess_token=a%2Fb%26c%2B&a=b", "https://x/p?a=b"),
+        ("https://x/p?access_token=another&&a=b#", "https://x/p?access_token=another&&a=b#"),
+        ("/p?other=a%2Fb%26c%2B", "/p?other=a%2Fb%26c%2B"),
+    ],
+)
+def test_a_redirect_leaves_out_what_was_placed(location: str, bare: str) -> None:
+    assert QUERY.bare(location, "a/b&c+") == bare
+    assert API.bare(location, "a/b&c+") == location
+
+
 def answer(**changes: Any) -> dict[str, Any]:
     return {
         "placement": {"in": "header", "name": "Authorization", "value": "Bearer canary"},

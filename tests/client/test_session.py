@@ -120,6 +120,26 @@ def test_a_token_in_the_query_is_in_no_warning_of_a_malformed_header(
     assert "canary" not in caplog.text
 
 
+def test_a_redirect_that_repeats_the_query_does_not_bring_the_token_back(
+    connections: FakeConnections, provider: ProviderServer
+) -> None:
+    connections.api(PROVIDER, provider.base_url, where="query", name="access_token", prefix="")
+    connections.connect(MERCHANT, PROVIDER, access_token="canary")
+    provider.answers = [Answer(301, {"Location": "/api/things/?a=b&access_token=canary"})]
+    with connections.session(MERCHANT, PROVIDER) as session:
+        answer = session.get("things", params={"a": "b"})
+        assert [asked.target for asked in provider.asked] == [
+            "/api/things?a=b&access_token=canary",
+            "/api/things/?a=b&access_token=canary",
+        ]
+        assert answer.url == f"{provider.base_url}things/?a=b"
+        provider.answers = [Answer(302, {"Location": "https://elsewhere.example/?access_token=canary&c=d"})]
+        elsewhere = session.get("things")
+    assert elsewhere.headers["Location"] == "https://elsewhere.example/?c=d"
+    told = [answer, *answer.history, elsewhere]
+    assert not [each for each in told if "canary" in f"{each.url}{each.request.url}{each.headers}"]
+
+
 def test_a_session_moves_to_the_account_that_is_connected_now(
     connections: FakeConnections, session: ProviderSession, provider: ProviderServer
 ) -> None:

@@ -238,7 +238,14 @@ class ClientBattery:
         assert (token.value, token.generation) == (value, 2)
 
     @pytest.mark.parametrize(
-        "names", [("", PROVIDER, "a"), ("m", "No", "a"), ("m", PROVIDER, ".."), ("m/x", PROVIDER, None)]
+        "names",
+        [
+            ("", PROVIDER, "a"),
+            ("m", "No", "a"),
+            ("m", PROVIDER, ".."),
+            ("m", PROVIDER, ""),
+            ("m/x", PROVIDER, None),
+        ],
     )
     def test_what_nothing_can_be_called_is_refused(
         self, world: World, names: tuple[str, str, str | None]
@@ -372,6 +379,8 @@ class ClientBattery:
             world.connections.list(merchant)
         with pytest.raises(ValueError, match="bogus"):
             world.connections.list(merchant, status="bogus")
+        with pytest.raises(ValueError, match="is not the id of one"):
+            world.connections.list(merchant, "")
 
     def test_a_long_list_is_whole(self, world: World, merchant: str) -> None:
         names = [f"shop-{number:03}" for number in range(103)]

@@ -38,7 +38,7 @@ def test_a_merchant_connects_and_reconnects(stack: RunningStack, merchant: Merch
     assert stack.cli("token", merchant.name, provider) == live["access_token"] + "\n"
     assert stack.simulator(provider).accepts(account, live["access_token"])
 
-    merchant.other_browser().connect(provider)
+    merchant.other_browser().connect(provider, store=account)
     (row,) = merchant.rows()
     assert row["connection"]["S"] == connection
     assert (row["generation"]["N"], row["version"]["N"]) == ("2", "2")

@@ -192,6 +192,16 @@ def test_what_is_too_old_goes_whole_into_the_bucket(feed: Callable[..., Feed]) -
     assert fed.kept() == [["a", "b"]]
 
 
+def test_a_bucket_that_takes_nothing_does_not_end_the_feeding(feed: Callable[..., Feed]) -> None:
+    fed = feed(retries=0, bucket="no-such-bucket")
+    fed.function.fail = lambda names: ["bad"] if "bad" in names else []
+    fed.poller.start()
+    fed.put("bad")
+    until(lambda: "bad" in fed.function.got, seconds=SECONDS)
+    fed.put("good")
+    until(lambda: "good" in fed.function.got, seconds=SECONDS)
+
+
 def test_without_a_bucket_what_is_given_up_is_gone(feed: Callable[..., Feed]) -> None:
     fed = feed(retries=0, bucket=None)
     fed.put("a")

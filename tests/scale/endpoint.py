@@ -1,4 +1,4 @@
-"""A simulated AWS that counts: ministack's DynamoDB, KMS, SQS and SSM on one loopback port.
+"""A simulated AWS that counts: ministack's DynamoDB, KMS, SQS, SSM, EventBridge and S3 on one loopback port.
 
     python -m tests.scale.endpoint     prints `listening on http://127.0.0.1:PORT`, serves until it is ended
 
@@ -29,6 +29,7 @@ from contextlib import ExitStack
 from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs
 
 from local import HOST, REGION, ROOT
 from local.aws_requests import caller_of
@@ -43,7 +44,9 @@ _SERVICES = {
     "TrentService": ("KMS", "kms"),
     "AmazonSQS": ("SQS", "sqs"),
     "AmazonSSM": ("SSM", "ssm"),
+    "AWSEvents": ("EventBridge", "eventbridge"),
 }
+_S3 = "s3"
 
 
 class Calls(NamedTuple):
@@ -121,7 +124,7 @@ class Counted:
 
     def __init__(self) -> None:
         os.environ.setdefault("MINISTACK_REGION", REGION)
-        names = [module for _, module in _SERVICES.values()]
+        names = [_S3, *(module for _, module in _SERVICES.values())]
         self._services = {name: importlib.import_module(f"ministack.services.{name}") for name in names}
         self._counts: Counter[str] = Counter()
         self._rows: Counter[str] = Counter()
@@ -136,6 +139,8 @@ class Counted:
         if path.startswith(_CONTROL):
             return 200, {}, json.dumps(await self._control(method, path, body)).encode()
         prefix, _, operation = headers.get("x-amz-target", "").rpartition(".")
+        if not operation:  # the one service whose requests name none; functions ask nothing of it here
+            return await self._bucket(method, path, headers, body)
         if prefix not in _SERVICES:
             return 400, {}, b'{"__type": "UnknownOperationException"}'
         service, module = _SERVICES[prefix]
@@ -147,6 +152,14 @@ class Counted:
             self._counts[name] += 1
             self._rows[name] += named_rows(operation, content)
         return status, said, content
+
+    async def _bucket(
+        self, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, Any, bytes]:
+        path, _, query = target.partition("?")
+        asked = parse_qs(query, keep_blank_values=True)
+        status, said, content = await self._services[_S3].handle_request(method, path, headers, body, asked)
+        return status, said, content if isinstance(content, bytes) else content.encode()
 
     async def _control(self, method: str, path: str, body: bytes) -> Any:
         if path == f"{_CONTROL}rows":

@@ -47,7 +47,7 @@ class SignedApi:
         region: str,
         credentials: Callable[[], Credentials | None],
     ) -> None:
-        if base_url and not base_url.startswith(_SAFE):
+        if base_url and (not base_url.startswith(_SAFE) or "@" in base_url):
             raise SetupError("the base URL must begin with https://, because tokens come back from there")
         self._base_url = base_url.rstrip("/")
         self._region = region

@@ -69,7 +69,7 @@ class BaseConnections:
             TokenUnavailable: the table cannot be asked; NotAllowed when a policy forbids it.
             SetupError: a setting is missing.
         """
-        _check(Key(merchant, provider or "any", "any"))
+        _check(Key(merchant, "any" if provider is None else provider, "any"))
         wanted = Wanted(_PAGE, provider, Status(status) if status is not None else None)
         try:
             return self._reading().list(merchant, wanted)
@@ -125,7 +125,7 @@ class BaseConnections:
         self, merchant: str, provider: str, account: str | None = None, *, max_wait: float = MAX_WAIT_SECONDS
     ) -> ProviderCalls:
         """What a session is made of, for HTTP libraries other than requests: see `mooring.client.httpx`."""
-        _check(Key(merchant, provider, account or "any"))
+        _check(Key(merchant, provider, "any" if account is None else account))
 
         def key() -> Key:
             return self._with_key(merchant, provider, account, lambda found: found)
@@ -139,7 +139,7 @@ class BaseConnections:
         self, merchant: str, provider: str, account: str | None, do: Callable[[Key], Result]
     ) -> Result:
         """Do something with a connection; an account that was not named is looked up, again if it ended."""
-        _check(Key(merchant, provider, account or "any"))
+        _check(Key(merchant, provider, "any" if account is None else account))
         if account is not None:
             return do(Key(merchant, provider, account))
         key, known = self._reading_account(merchant, provider)

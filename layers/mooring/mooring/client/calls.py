@@ -1,6 +1,6 @@
 """Calls of a provider's API, whatever library sends them: where the token goes, when, and when once more."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 from mooring.client.access_token import AccessToken
 from mooring.client.errors import NoConnection, RateLimited, SetupError, TokenUnavailable
@@ -114,6 +114,15 @@ class ProviderCall:
         if wait > self._left:
             raise RateLimited(self._key.provider, wait)
         return True
+
+    def leave_out(self, headers: MutableMapping[str, str]) -> None:
+        """Take the token out of where an answer redirects, so that it does not come back in an address.
+
+        Args:
+            headers: of the answer; by lower-case name, or by any.
+        """
+        if self._token is not None and "location" in headers:
+            headers["location"] = self._api.bare(headers["location"], self._token.value)
 
     def _moved(self) -> bool:
         """Whether the merchant's only connection is of another account by now, at the same address."""

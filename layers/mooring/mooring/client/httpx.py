@@ -67,6 +67,7 @@ class ProviderTransport(httpx.BaseTransport):
                 response.close()
                 raise
             if not again:
+                call.leave_out(response.headers)
                 return _without_cookies(response)
             response.close()
 
@@ -115,6 +116,7 @@ class AsyncProviderTransport(httpx.AsyncBaseTransport):
                     await response.aclose()
                 raise
             if not again:
+                call.leave_out(response.headers)
                 return _without_cookies(response)
             await response.aclose()
 

@@ -89,12 +89,18 @@ class ProviderApi(NamedTuple):
             if not _VALUE.fullmatch(value):
                 raise TokenUnavailable(Reason.TOKEN_UNREADABLE, "the token cannot stand in a header")
             return Placed(token, url, (self.name, value))
-        bare, _, fragment = url.partition("#")
-        path, _, query = bare.partition("?")
-        kept = [part for part in query.split("&") if part and not _names(part, self.name)]
+        path, query, fragment = _parts(url)
+        kept = [part for part in query if not _names(part, self.name)]
         added = f"{quote(self.name, safe='')}={quote(value, safe='')}"
-        placed = f"{path}?{'&'.join([*kept, added])}{'#' if fragment else ''}{fragment}"
-        return Placed(token, placed, None)
+        return Placed(token, f"{path}?{'&'.join([*kept, added])}{fragment}", None)
+
+    def bare(self, location: str, token: str) -> str:
+        """Where a redirect leads, without the token: many providers repeat the whole query there."""
+        path, query, fragment = _parts(location)
+        kept = [part for part in query if not (_names(part, self.name) and _holds(part, token))]
+        if self.where == "header" or kept == query:
+            return location
+        return f"{path}{'?' if kept else ''}{'&'.join(kept)}{fragment}"
 
 
 def parse_provider_api(answer: Mapping[str, Any], token: str) -> ProviderApi:
@@ -119,6 +125,17 @@ def parse_provider_api(answer: Mapping[str, Any], token: str) -> ProviderApi:
     except (KeyError, TypeError, ValueError):
         detail = "the API does not say how its token is used; is it older than this library?"
     raise TokenUnavailable(Reason.INTERNAL, detail)
+
+
+def _parts(url: str) -> tuple[str, list[str], str]:
+    """What stands before the query, the parts of the query, and the fragment with its `#`."""
+    rest, sign, fragment = url.partition("#")
+    path, _, query = rest.partition("?")
+    return path, [part for part in query.split("&") if part], sign * bool(fragment) + fragment
+
+
+def _holds(part: str, token: str) -> bool:
+    return any(token in value for _, value in parse_qsl(part, keep_blank_values=True))
 
 
 def _names(part: str, name: str) -> bool:

@@ -121,6 +121,7 @@ class _Placing(BaseAdapter):
                 response.close()
                 raise
             if not again:
+                call.leave_out(response.headers)
                 return response
             response.close()
             if not _in_memory(request.body):

@@ -39,6 +39,9 @@ def recover(found: Refreshed | Recovered, ports: RecoverPorts) -> tuple[Key, Ans
         stored = ports.recoveries.restore(new, found.link, found.state_hash)
     if stored is Storing.LATER:
         raise Failure(Reason.REFRESH_BUSY, "the connection is leased: the message comes again")
+    if stored is Storing.SUPERSEDED and isinstance(found, Recovered):
+        # It may be what lives there, so it is not revoked.
+        return key, Answer("skipped")
     if stored is Storing.SUPERSEDED:
         # Or it comes a second time, long after it was stored: better told needlessly than not at all.
         return key, Answer("failed", Reason.TOKEN_SUPERSEDED)
