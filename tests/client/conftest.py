@@ -1,5 +1,6 @@
 """A provider, a clock, and connections that are kept in memory."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,14 @@ from tests.fakes.clock import FakeClock
 
 PROVIDER = "acme"
 MERCHANT = "m-1"
+
+
+@pytest.fixture(autouse=True)
+def audible(caplog: pytest.LogCaptureFixture) -> None:
+    """urllib3 says what it says by default; libraries that other tests load silence it for the process."""
+    for name in ("urllib3.connection", "urllib3.connectionpool"):
+        logging.getLogger(name).disabled = False
+        caplog.set_level(logging.DEBUG, name)
 
 
 @pytest.fixture

@@ -34,8 +34,18 @@ def test_the_wheel_has_the_library_and_its_types(wheel: Path) -> None:
 
 
 def test_installed_without_anything_else_of_ours_it_works(wheel: Path, tmp_path: Path) -> None:
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    install += ["--disable-pip-version-check", "--target", str(tmp_path), str(wheel)]
+    uv = str(Path(sys.executable).with_name("uv"))
+    install = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(tmp_path),
+        str(wheel),
+    ]
     subprocess.run(install, capture_output=True, timeout=120, check=True)
     script = (
         "import mooring.client, mooring.client.httpx, mooring.client.session\n"

@@ -90,9 +90,6 @@ def test_a_token_in_the_query_is_in_no_address_that_comes_back(
     connections.api(PROVIDER, provider.base_url, where="query", name="access_token", prefix="")
     token = connections.connect(MERCHANT, PROVIDER, access_token="canary/+ of the query")
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, "urllib3.connectionpool")
-    # A library in the same process may have silenced every logger that was there before its own settings.
-    logging.getLogger("urllib3.connectionpool").disabled = False
     with connections.session(MERCHANT, PROVIDER) as session:
         answer = session.get("things?a=b")
         assert provider.asked[0].target == "/api/things?a=b&access_token=canary%2F%2B%20of%20the%20query"
@@ -112,7 +109,6 @@ def test_a_token_in_the_query_is_in_no_warning_of_a_malformed_header(
 ) -> None:
     connections.api(PROVIDER, provider.base_url, where="query", name="access_token", prefix="")
     connections.connect(MERCHANT, PROVIDER, access_token="canary")
-    logging.getLogger("urllib3.connection").disabled = False
     provider.answers = [Answer(200, {"Connection": "close", "X-Broken": "1\r\na line without a colon"})]
     with connections.session(MERCHANT, PROVIDER) as session:
         session.get("things")
