@@ -13,7 +13,7 @@ PROVIDER = "acme"
 MERCHANT = "m-1"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def audible(caplog: pytest.LogCaptureFixture) -> None:
     """urllib3 says what it says by default; libraries that other tests load silence it for the process."""
     for name in ("urllib3.connection", "urllib3.connectionpool"):

@@ -84,6 +84,7 @@ def test_the_token_is_on_the_wire_and_nowhere_else(
     assert session.base_url == provider.base_url
 
 
+@pytest.mark.usefixtures("audible")
 def test_a_token_in_the_query_is_in_no_address_that_comes_back(
     connections: FakeConnections, provider: ProviderServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_token_in_the_query_is_in_no_address_that_comes_back(
     assert not [line for line in lines if "canary" in line or token in line]
 
 
+@pytest.mark.usefixtures("audible")
 def test_a_token_in_the_query_is_in_no_warning_of_a_malformed_header(
     connections: FakeConnections, provider: ProviderServer, caplog: pytest.LogCaptureFixture
 ) -> None:

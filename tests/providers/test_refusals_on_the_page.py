@@ -25,7 +25,7 @@ def test_what_to_write_tells_one_from_the_other(
 ) -> None:
     response: dict[str, object] = {}
     for part in names(what_to_write):
-        # As plain dictionaries: libraries that other tests load teach PyYAML ordered ones, which it cannot write.
+        # As plain dictionaries: libraries that other tests load make PyYAML read ordered ones.
         response |= json.loads(json.dumps(yaml.safe_load(part)))
     settings.write_descriptor({"response": response})
     project = settings.load()
