@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.support import CHROMIUM
+from tests.support.naming import names_the_hour
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -40,7 +42,12 @@ _LAST = "tests/e2e/test_nothing_leaks.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks back at all the others comes last."""
+    """What looks back at all the others comes last; a test whose name holds the hour is refused."""
+    dated = [item.nodeid for item in items if names_the_hour(item.nodeid, time.time())]
+    if dated:
+        raise pytest.UsageError(
+            f"two workers would name these tests apart, take the time out of them: {dated}"
+        )
     items.sort(key=lambda item: _LAST in item.nodeid)
 
 

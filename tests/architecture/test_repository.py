@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.rules import Module, complaints, long_functions
+from tests.support.naming import names_the_hour
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYER = ROOT / "layers/mooring/mooring"
@@ -87,3 +88,18 @@ def test_a_providers_name_is_recognised_in_code_and_comments(source: str) -> Non
         assert named_in(source.format(name)) == [name]
         assert named_in(source.format(name.capitalize())) == [name]
     assert named_in(source.format("other")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("test_a[1795362310-gone]", True),
+        ("test_a[in-1795300000]", True),
+        ("test_a[1000000000]", False),
+        ("test_a[17953623100]", False),
+        ("test_a[40-gone]", False),
+    ],
+    ids=["seconds", "another hour", "a fixed time", "a longer number", "a small number"],
+)
+def test_a_test_is_not_named_by_the_hour(name: str, found: bool) -> None:
+    assert names_the_hour(name, 1795362311.5) is found
