@@ -15,6 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import REGION
+from local.feeder import Feeder
 from local.invoker import Invoker
 from local.runtime import InvocationResult
 from local.template import TemplateError
@@ -27,7 +28,7 @@ _PAUSE_SECONDS = 0.5
 _Message = Mapping[str, Any]
 
 
-class Poller:
+class Poller(Feeder):
     """One queue and the function that it feeds.
 
     Args:
@@ -42,18 +43,11 @@ class Poller:
         self._queue_url = queue_url
         self._sqs = sqs
         self._invoker = invoker
-        self._stopping = threading.Event()
-        self._paused = threading.Event()
         self._pausing = threading.Lock()
         # One for each batch that may be under way, from the look into the queue to the deletion.
         self._slots = threading.Semaphore(trigger.concurrency)
         self._workers = ThreadPoolExecutor(trigger.concurrency, thread_name_prefix=f"queue-{trigger.queue}")
-        self._thread = threading.Thread(target=self._run, name=f"poller-{trigger.queue}", daemon=True)
-
-    @property
-    def paused(self) -> bool:
-        """Whether messages are left lying."""
-        return self._paused.is_set()
+        super().__init__(f"poller-{trigger.queue}")
 
     def start(self) -> None:
         """Feed the function from now on.
@@ -70,7 +64,7 @@ class Poller:
                 f"{self._trigger.queue}: its VisibilityTimeout ({hidden_seconds} s) is shorter than the time "
                 f"limit of the function that it feeds ({limit_seconds} s)"
             )
-        self._thread.start()
+        super().start()
 
     def pause(self) -> None:
         """Leave messages lying; returns when no batch is under way any more."""
@@ -80,14 +74,6 @@ class Poller:
             for _ in range(self._trigger.concurrency):
                 self._slots.acquire()
             self._slots.release(self._trigger.concurrency)
-
-    def resume(self) -> None:
-        """Take messages again."""
-        self._paused.clear()
-
-    def stop(self) -> None:
-        """Take no more messages; does not wait for anything."""
-        self._stopping.set()
 
     def join(self, *, batches: bool) -> None:
         """Wait until no more messages are taken.

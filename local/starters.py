@@ -16,13 +16,12 @@ NAME is what stack.json calls a queue or table, and for a schedule the function 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from local.feeder import Feeder
 from local.invoker import Invoker
 from local.poller import Poller
 from local.provision import Provisioned, client, short_name
 from local.stream import StreamPoller
 from local.timetable import Timetable
-
-type Starter = Poller | StreamPoller | Timetable
 
 
 class Starters:
@@ -91,10 +90,10 @@ class Starters:
             return 404, {"error": f"there is no /_local/{path} with this method"}
         return 200, action()
 
-    def _kinds(self) -> Mapping[str, Mapping[str, Starter]]:
+    def _kinds(self) -> Mapping[str, Mapping[str, Feeder]]:
         return {"queues": self._queues, "streams": self._streams, "schedules": self._schedules}
 
-    def _all(self) -> list[Starter]:
+    def _all(self) -> list[Feeder]:
         return [starter for kind in self._kinds().values() for starter in kind.values()]
 
     def _listed(self) -> object:
@@ -104,7 +103,7 @@ class Starters:
         }
 
 
-def _actions(starter: Starter | None) -> Mapping[str, Callable[[], Any]]:
+def _actions(starter: Feeder | None) -> Mapping[str, Callable[[], Any]]:
     if starter is None:
         return {}
     both: dict[str, Callable[[], Any]] = {"pause": starter.pause, "resume": starter.resume}

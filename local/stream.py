@@ -19,6 +19,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.feeder import Feeder
 from local.filters import passes
 from local.invoker import Invoker
 from local.runtime import InvocationResult
@@ -31,7 +32,7 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
 type Record = Mapping[str, Any]
 
 
-class StreamPoller:
+class StreamPoller(Feeder):
     """One stream and the function that it feeds.
 
     Args:
@@ -48,21 +49,14 @@ class StreamPoller:
         self._invoker = invoker
         self._shard = ""
         self._after: str | None = None
-        self._stopping = threading.Event()
-        self._paused = threading.Event()
         self._working = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name=f"stream-{trigger.table}", daemon=True)
-
-    @property
-    def paused(self) -> bool:
-        """Whether records are left lying."""
-        return self._paused.is_set()
+        super().__init__(f"stream-{trigger.table}")
 
     def start(self) -> None:
         """Feed the function from now on, beginning with the oldest record."""
         answer = self._streams.describe_stream(StreamArn=self._trigger.stream_arn)
         self._shard = answer["StreamDescription"]["Shards"][0]["ShardId"]
-        self._thread.start()
+        super().start()
 
     def pause(self) -> None:
         """Leave records lying; returns when no batch is under way any more."""
@@ -70,18 +64,9 @@ class StreamPoller:
         with self._working:
             pass
 
-    def resume(self) -> None:
-        """Take records again, from where it stopped."""
-        self._paused.clear()
-
-    def stop(self) -> None:
-        """Take no more records; does not wait for anything."""
-        self._stopping.set()
-
     def join(self, *, batches: bool) -> None:
         """Wait for the batch that is under way, if `batches` says so."""
-        if batches and self._thread.is_alive():
-            self._thread.join()
+        super().join(batches=batches)
         if batches:
             self._streams.close()
             self._s3.close()

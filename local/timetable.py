@@ -5,12 +5,12 @@ Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule
 """
 
 import json
-import threading
 import time
 import uuid
 from datetime import UTC, datetime
 
 from local import REGION
+from local.feeder import Feeder
 from local.invoker import Invoker
 from local.runtime import InvocationResult
 from local.template import ACCOUNT
@@ -20,7 +20,7 @@ FIRST_SECONDS = 3.0
 """From the start of a stack to the first firing: whoever comes to look does not wait for a minute."""
 
 
-class Timetable:
+class Timetable(Feeder):
     """One schedule and the function that it starts.
 
     Args:
@@ -33,18 +33,7 @@ class Timetable:
         self._schedule = schedule
         self._invoker = invoker
         self._first_seconds = first_seconds
-        self._stopping = threading.Event()
-        self._paused = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"schedule-{schedule.name}", daemon=True)
-
-    @property
-    def paused(self) -> bool:
-        """Whether time passes without a firing."""
-        return self._paused.is_set()
-
-    def start(self) -> None:
-        """Fire from now on."""
-        self._thread.start()
+        super().__init__(f"schedule-{schedule.name}")
 
     def fire(self) -> InvocationResult:
         """Fire now, paused or not; the function's result."""
@@ -53,19 +42,6 @@ class Timetable:
     def pause(self) -> None:
         """Fire no more by itself; a firing that is under way goes on."""
         self._paused.set()
-
-    def resume(self) -> None:
-        """Fire again when it is time."""
-        self._paused.clear()
-
-    def stop(self) -> None:
-        """Fire no more; does not wait for anything."""
-        self._stopping.set()
-
-    def join(self, *, batches: bool) -> None:
-        """Wait for the firing that is under way, if `batches` says so."""
-        if batches and self._thread.is_alive():
-            self._thread.join()
 
     def _run(self) -> None:
         due = time.monotonic() + self._first_seconds

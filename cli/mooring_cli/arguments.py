@@ -4,7 +4,9 @@ Nothing heavy is imported here, so that `mooring --help` answers at once.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from mooring.core.link import MAX_LIFETIME_SECONDS
 
@@ -20,6 +22,14 @@ _DOCTOR_CODES = (
 )
 
 
+class _Command(NamedTuple):
+    name: str
+    options: Callable[[argparse.ArgumentParser], None]
+    text: str
+    more: str = ""
+    codes: str = _CODES
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; the chosen command's name is in `command`."""
     top = argparse.ArgumentParser(
@@ -28,101 +38,11 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"{_CODES} `doctor` ends with 1 as well when something needs attention.",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    _link(_command(commands, "link", "Sign a link and print the address that starts the flow."))
-    _one(_command(commands, "token", "Print a connection's access token, and nothing else."))
-    _connections(_command(commands, "connections", "List connections."))
-    _one(
-        _command(
-            commands,
-            "refresh",
-            "Refresh one connection's token now, and say what happened.",
-            "A pause after a failed refresh does not hold it back. One that succeeds closes the provider's "
-            "circuit.",
-        )
-    )
-    _disconnect(
-        _command(
-            commands,
-            "disconnect",
-            "Disconnect one connection and erase its tokens.",
-            "Asks first. Its tokens are then revoked at the provider, if that has a way. The merchant can "
-            "connect again at any time.",
-        )
-    )
-    _stage(
-        _command(
-            commands,
-            "sweep",
-            "Run a sweep now, instead of at the next minute.",
-            "Queues what is due for refresh and waits until that is done; the refreshes follow.",
-        )
-    )
-    _redrive(
-        _command(
-            commands,
-            "redrive",
-            "Send dead letters through once more, after mending what made them fail.",
-            "Asks first. What is not understood stays where it is. No harm is done by running it twice.",
-        )
-    )
-    _forget(
-        _command(
-            commands,
-            "forget",
-            "Erase every row of a merchant, and prove it.",
-            "Asks first. Disconnects what lives, so that its tokens are revoked. Scans both tables whole, "
-            "twice.",
-        )
-    )
-    _reseal(
-        _command(
-            commands,
-            "reseal",
-            "Wrap all data keys anew under another KMS key.",
-            "No token is opened, and everything may run meanwhile. No harm is done by running it twice.",
-        )
-    )
-    _export(
-        _command(
-            commands,
-            "export",
-            "Write all connections to a file, tokens sealed to a public key.",
-            "Changes nothing. While it runs, a refresh can make an exported refresh token worthless: "
-            "docs/leaving.md.",
-        )
-    )
-    _import(
-        _command(
-            commands,
-            "import",
-            "Store the connections of an export file here.",
-            "Asks first. Nothing newer is overwritten, and no harm is done by running it twice.",
-        )
-    )
-    _stage(
-        _command(
-            commands,
-            "doctor",
-            "Examine an installation: what is late, stuck or refused, and what to do.",
-            "Changes nothing. Scans the whole table of connections, which costs what reading it once costs.",
-            _DOCTOR_CODES,
-        )
-    )
-    _providers(_command(commands, "providers", "Say what each provider can do."))
-    _project(_command(commands, "check", "Validate mooring.yaml and all descriptors."))
+    for name, options, text, more, codes in _COMMANDS:
+        command = commands.add_parser(name, help=text, description=f"{text} {more}", epilog=codes)
+        command.add_argument("--json", action="store_true", help="print JSON")
+        options(command)
     return top
-
-
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    text: str,
-    more: str = "",
-    codes: str = _CODES,
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=f"{text} {more}", epilog=codes)
-    command.add_argument("--json", action="store_true", help="print JSON")
-    return command
 
 
 def _stack(command: argparse.ArgumentParser) -> None:
@@ -262,3 +182,70 @@ def _project(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="judge as `make run` does: loopback allowed, with MOORING_PROVIDERS_DIR and MOORING_CONFIG",
     )
+
+
+_COMMANDS = (
+    _Command("link", _link, "Sign a link and print the address that starts the flow."),
+    _Command("token", _one, "Print a connection's access token, and nothing else."),
+    _Command("connections", _connections, "List connections."),
+    _Command(
+        "refresh",
+        _one,
+        "Refresh one connection's token now, and say what happened.",
+        "A pause after a failed refresh does not hold it back. One that succeeds closes the provider's "
+        "circuit.",
+    ),
+    _Command(
+        "disconnect",
+        _disconnect,
+        "Disconnect one connection and erase its tokens.",
+        "Asks first. Its tokens are then revoked at the provider, if that has a way. The merchant can "
+        "connect again at any time.",
+    ),
+    _Command(
+        "sweep",
+        _stage,
+        "Run a sweep now, instead of at the next minute.",
+        "Queues what is due for refresh and waits until that is done; the refreshes follow.",
+    ),
+    _Command(
+        "redrive",
+        _redrive,
+        "Send dead letters through once more, after mending what made them fail.",
+        "Asks first. What is not understood stays where it is. No harm is done by running it twice.",
+    ),
+    _Command(
+        "forget",
+        _forget,
+        "Erase every row of a merchant, and prove it.",
+        "Asks first. Disconnects what lives, so that its tokens are revoked. Scans both tables whole, twice.",
+    ),
+    _Command(
+        "reseal",
+        _reseal,
+        "Wrap all data keys anew under another KMS key.",
+        "No token is opened, and everything may run meanwhile. No harm is done by running it twice.",
+    ),
+    _Command(
+        "export",
+        _export,
+        "Write all connections to a file, tokens sealed to a public key.",
+        "Changes nothing. While it runs, a refresh can make an exported refresh token worthless: "
+        "docs/leaving.md.",
+    ),
+    _Command(
+        "import",
+        _import,
+        "Store the connections of an export file here.",
+        "Asks first. Nothing newer is overwritten, and no harm is done by running it twice.",
+    ),
+    _Command(
+        "doctor",
+        _stage,
+        "Examine an installation: what is late, stuck or refused, and what to do.",
+        "Changes nothing. Scans the whole table of connections, which costs what reading it once costs.",
+        _DOCTOR_CODES,
+    ),
+    _Command("providers", _providers, "Say what each provider can do."),
+    _Command("check", _project, "Validate mooring.yaml and all descriptors."),
+)

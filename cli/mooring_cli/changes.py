@@ -9,13 +9,12 @@ from typing import Any
 from mooring_cli.advice import Asked
 from mooring_cli.errors import CommandError, UsageError
 from mooring_cli.names import check_enabled, check_names, only_account
-from mooring_cli.output import moment, say, show_json
+from mooring_cli.output import agreed, moment, say, show_json
 from mooring_cli.service import Service, find_api
 
 _OUTCOMES = {
     "refreshed": "Refreshed",
     "fresh": "Nothing to do, because it was refreshed a moment ago",
-    "probed": "There is no refresh token, so the provider was asked about the access token",
     "skipped": "Nothing to refresh, because there is no refresh token",
 }
 
@@ -66,10 +65,7 @@ def _find(command: str, options: argparse.Namespace) -> tuple[Service, str]:
 
 
 def _agreed(what: str) -> bool:
-    """Ask on standard error, so that standard output holds the result alone."""
-    sys.stderr.write(f"Disconnect {what}? Its tokens are erased and cannot be brought back. [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agreed(f"Disconnect {what}? Its tokens are erased and cannot be brought back.")
 
 
 def _refreshed(what: str, answer: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from mooring.adapters.revocation_queue import SqsRevocations
 from mooring.core.errors import Failure
 from mooring_cli.errors import CommandError, UsageError
 from mooring_cli.names import check_names
-from mooring_cli.output import number, progress, say, show_json
+from mooring_cli.output import agreed, number, progress, say, show_json
 from mooring_cli.queues import waiting_in
 from mooring_cli.service import Service, find_api
 from mooring_cli.stage import Stage, asking
@@ -61,12 +61,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _agreed(merchant: str, found: Traces) -> bool:
-    """Ask on standard error, so that standard output holds the result alone."""
     living = sum(trace.status in LIVING for trace in found.connections)
     first = f" {number(living, 'connection')} disconnected first." if living else ""
-    sys.stderr.write(f"Erase {_listed(found.counts())} of {merchant} for good?{first} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agreed(f"Erase {_listed(found.counts())} of {merchant} for good?{first}")
 
 
 class _Forgetting:

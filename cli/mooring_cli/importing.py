@@ -29,7 +29,7 @@ from mooring_cli.exportfile import (
     read_line,
     read_tokens,
 )
-from mooring_cli.output import moment, number, progress, say, show_json
+from mooring_cli.output import agreed, moment, number, progress, say, show_json
 from mooring_cli.project import enabled_providers
 from mooring_cli.stage import LOCAL, Stage, asking, find_stage, physical
 
@@ -88,11 +88,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _agreed(head: Head, count: int, stage: Stage) -> bool:
-    """Ask on standard error, so that standard output holds the result alone."""
     what = f"{number(count, 'connection')} of stage {head.stage}, exported {moment(head.exported_at)}"
-    sys.stderr.write(f"Import {what}, into stage {stage.name}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agreed(f"Import {what}, into stage {stage.name}?")
 
 
 def _enabled(stage: Stage) -> frozenset[str] | None:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mooring.adapters import recovery_queue as recovery_messages
 from mooring.adapters import revocation_queue, work_messages
-from mooring.adapters import sqs as recovery_messages
 from mooring.adapters.message_fields import fields, load
 from mooring.core.errors import Failure
 from mooring_cli.errors import CommandError

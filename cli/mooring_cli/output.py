@@ -53,6 +53,13 @@ def show_marked(style: str, mark: str, text: str) -> None:
     Console(highlight=False).print(Text.assemble((mark, style), text), soft_wrap=True)
 
 
+def agreed(question: str) -> bool:
+    """Whether the answer is yes. Asked on standard error: standard output holds the result alone."""
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 @contextmanager
 def progress(what: str, total: Callable[[], int | None]) -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error while the block runs, if that is a terminal.

@@ -9,7 +9,7 @@ from typing import Any
 
 from mooring_cli.errors import CommandError, UsageError
 from mooring_cli.letters import QUEUES, Letters
-from mooring_cli.output import number, progress, say, show_json, show_table, span
+from mooring_cli.output import agreed, number, progress, say, show_json, show_table, span
 from mooring_cli.stage import Stage, asking, find_stage
 
 _RUNBOOK = "docs/runbook.md#dead-letters"
@@ -54,13 +54,10 @@ def _open(stage: Stage, names: Sequence[str]) -> list[Letters]:
 
 
 def _agreed(lying: dict[str, int]) -> bool:
-    """Ask on standard error, so that standard output holds the result alone."""
     what = " and ".join(
         f"{number(count, 'message')} of {name}-dead" for name, count in lying.items() if count
     )
-    sys.stderr.write(f"Send {what} through once more? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agreed(f"Send {what} through once more?")
 
 
 def _work(stage: Stage, letters: Letters, total: int, *, dry_run: bool) -> None:

@@ -162,7 +162,8 @@ class Service:
 
 
 def _path(merchant: str, *more: str) -> str:
-    names = [quote(name, safe="") for name in (merchant, *more)]
+    # A colon stands for itself in a path, and encoded it is not the name that a policy names.
+    names = [quote(name, safe=":") for name in (merchant, *more)]
     return "/".join(["/merchants", names[0], "connections", *names[1:]])
 
 

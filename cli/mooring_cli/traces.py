@@ -148,12 +148,7 @@ class Eraser:
         account = pointers_key(trace.provider, trace.account_id)
         pointer = {"TableName": self._connections, "Key": self._key(account, self._merchant_id)}
         row = forgotten(self._connections, self._merchant_id, trace.connection)
-        try:
-            self._client.transact_write_items(TransactItems=[{"Delete": row}, {"Delete": pointer}])
-        except self._client.exceptions.TransactionCanceledException as cancelled:
-            reasons = [each.get("Code") for each in cancelled.response["CancellationReasons"]]
-            if "ConditionalCheckFailed" not in reasons:
-                raise
+        self._together([{"Delete": row}, {"Delete": pointer}])
 
     def _erase_pointer(self, account: str) -> None:
         """One whose connection is gone already, unless the account was connected again this moment."""
@@ -166,8 +161,12 @@ class Eraser:
             "ExpressionAttributeNames": {"#status": "status"},
         }
         pointer = {"TableName": self._connections, "Key": self._key(account, self._merchant_id)}
+        self._together([{"ConditionCheck": check}, {"Delete": pointer}])
+
+    def _together(self, writes: list[Any]) -> None:
+        """All of it, or nothing where a condition does not hold any more."""
         try:
-            self._client.transact_write_items(TransactItems=[{"ConditionCheck": check}, {"Delete": pointer}])
+            self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as cancelled:
             reasons = [each.get("Code") for each in cancelled.response["CancellationReasons"]]
             if "ConditionalCheckFailed" not in reasons:

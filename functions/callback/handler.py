@@ -3,6 +3,7 @@
 from typing import Any
 
 from mooring.entry.http_api import Event, respond
+from mooring.entry.invocation import time_left
 from mooring.entry.observability import Observability
 from mooring.entry.wiring import browser, callback_ports
 from mooring.flows.callback import callback
@@ -15,8 +16,4 @@ BROWSER = browser("/callback/", OBSERVABILITY.emit)
 @OBSERVABILITY.wrap
 def handler(event: Event, context: Any) -> dict[str, Any]:
     """Answer one HTTP API event (payload format 2.0)."""
-
-    def left() -> float:
-        return float(context.get_remaining_time_in_millis()) / 1000
-
-    return respond(event, lambda visit, ref: callback(visit, PORTS, ref, left), BROWSER)
+    return respond(event, lambda visit, ref: callback(visit, PORTS, ref, time_left(context)), BROWSER)

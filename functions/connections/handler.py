@@ -3,6 +3,7 @@
 from typing import Any
 
 from mooring.entry.http_api import Event
+from mooring.entry.invocation import time_left
 from mooring.entry.observability import Observability
 from mooring.entry.service_api import answer
 from mooring.entry.wiring import service_ports
@@ -14,8 +15,4 @@ PORTS = service_ports()
 @OBSERVABILITY.wrap
 def handler(event: Event, context: Any) -> dict[str, Any]:
     """Answer one HTTP API event (payload format 2.0)."""
-
-    def left() -> float:
-        return float(context.get_remaining_time_in_millis()) / 1000
-
-    return answer(event, PORTS, OBSERVABILITY.emit, left)
+    return answer(event, PORTS, OBSERVABILITY.emit, time_left(context))

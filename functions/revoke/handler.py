@@ -3,6 +3,7 @@
 from typing import Any
 
 from mooring.entry.http_api import Event
+from mooring.entry.invocation import time_left
 from mooring.entry.observability import Observability
 from mooring.entry.revoking import run
 from mooring.entry.wiring_revoke import revoke_doors
@@ -14,8 +15,4 @@ DOORS = revoke_doors()
 @OBSERVABILITY.wrap
 def handler(event: Event, context: Any) -> dict[str, Any]:
     """Handle one SQS batch (partial batch response)."""
-
-    def left() -> float:
-        return float(context.get_remaining_time_in_millis()) / 1000
-
-    return run(event, DOORS, left, OBSERVABILITY.emit)
+    return run(event, DOORS, time_left(context), OBSERVABILITY.emit)

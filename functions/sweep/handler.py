@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mooring.entry.invocation import time_left
 from mooring.entry.observability import Observability
 from mooring.entry.sweeping import run
 from mooring.entry.wiring import providers, sweep_ports
@@ -13,8 +14,4 @@ PORTS, LIMIT = sweep_ports()
 @OBSERVABILITY.wrap
 def handler(_event: object, context: Any) -> dict[str, Any]:
     """Sweep once; says what was found."""
-
-    def left() -> float:
-        return float(context.get_remaining_time_in_millis()) / 1000
-
-    return run(providers(), LIMIT, PORTS, left, OBSERVABILITY.emit)
+    return run(providers(), LIMIT, PORTS, time_left(context), OBSERVABILITY.emit)

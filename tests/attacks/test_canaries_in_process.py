@@ -15,7 +15,7 @@ from mooring.core.ports import HttpFault, HttpRequest, HttpResponse
 from mooring.core.query import parse_query
 from mooring.core.tokens import TokenSet
 from mooring.core.visit import Result, Visit
-from mooring.flows.callback import Attempt
+from mooring.flows.callback import Arrival
 from mooring.flows.read import AccessToken
 from mooring.flows.uninstall import Delivery
 from tests.attacks.stack import Stack
@@ -154,7 +154,7 @@ SECRETIVE = [
         {"cookie": "canary", "referer": "canary"},
     ),
     Result("redirected", "acme", "Acme", "m-1", "https://x/?state=canary", None, ("canary=canary",)),
-    Attempt(ACME, FLOW, verify_link(LINK, policy(), NOW), "__Host-x", NOW, "ref", lambda: 0.0),
+    Arrival(ACME, FLOW, verify_link(LINK, policy(), NOW), "__Host-x", NOW, "ref", lambda: 0.0),
     parse_query("code=canary"),
     Delivery("signed", {"x-signature": "canary"}, b"canary"),
 ]

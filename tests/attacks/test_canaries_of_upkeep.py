@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pytest
 
-from mooring.adapters.sqs import refreshed_message
+from mooring.adapters.recovery_queue import refreshed_message
 from mooring.adapters.work_messages import message, order_payload
 from mooring.core.errors import Failure, Reason
 from mooring.core.ports import HttpFault, HttpRequest, HttpResponse

@@ -30,16 +30,15 @@ DISCONNECTED = {"status": "disconnected"}
     [
         ("refreshed", "Refreshed"),
         ("fresh", "Nothing to do, because it was refreshed a moment ago"),
-        ("probed", "There is no refresh token, so the provider was asked about the access token"),
         ("skipped", "Nothing to refresh, because there is no refresh token"),
         ("a later word", "a later word"),
     ],
 )
 def test_refresh_says_what_happened(outcome: str, line: str, mooring: Command, stack: FakeStack) -> None:
-    stack.answers[REFRESH.format("shop%3A7")] = (200, {**REFRESHED, "outcome": outcome})
+    stack.answers[REFRESH.format("shop:7")] = (200, {**REFRESHED, "outcome": outcome})
     told = f"{line}: acme shop:7 of m-1 (version 5, good until 2026-09-21 15:13:20Z).\n"
     assert mooring("refresh", "m-1", "acme", "shop:7") == (0, told, "")
-    assert stack.asked == [REFRESH.format("shop%3A7")]
+    assert stack.asked == [REFRESH.format("shop:7")]
 
 
 def test_a_token_without_an_end(mooring: Command, stack: FakeStack) -> None:

@@ -16,8 +16,8 @@ from botocore.exceptions import EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mooring.adapters import recovery_queue as recovery
 from mooring.adapters import revocation_queue, work_messages
-from mooring.adapters import sqs as recovery
 from mooring_cli.errors import CommandError
 from mooring_cli.letters import Letters, Sort, sort_of
 from tests.cli.aws_on_sockets import FakeAws

@@ -19,9 +19,9 @@ ROUTE = "/merchants/m-1/connections/acme/{}/token"
 
 
 def test_named_account(mooring: Command, stack: FakeStack) -> None:
-    stack.answers[ROUTE.format("shop%3A7")] = (200, ANSWER)
+    stack.answers[ROUTE.format("shop:7")] = (200, ANSWER)
     assert mooring("token", "m-1", "acme", "shop:7") == (0, f"{TOKEN}\n", "")
-    assert stack.asked == [ROUTE.format("shop%3A7")]
+    assert stack.asked == [ROUTE.format("shop:7")]
 
 
 def test_only_account(mooring: Command, stack: FakeStack) -> None:

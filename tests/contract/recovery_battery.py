@@ -48,8 +48,11 @@ NOTHING_NEW = REFRESHED._replace(
 class BothQueues(RecoveryQueue, TokensQueue, Protocol):
     """The two ports of the one queue, and what its worker does with it."""
 
-    def again_soon(self, receipt_handle: str, seconds: int = ..., /) -> None:
+    def again_soon(self, receipt_handle: str, /) -> None:
         """Let a message that was received, and is left in the queue, come again before its time."""
+
+    def again_in(self, receipt_handle: str, seconds: int, /) -> None:
+        """Let it come again in so many seconds."""
 
 
 class Queue(Protocol):
@@ -124,7 +127,7 @@ class RecoveryBattery:
     def test_a_message_comes_again_when_it_is_told_to(self, queue: Queue) -> None:
         queue.recovery.put_refreshed(REFRESHED)
         receipt = queue.receive()
-        queue.recovery.again_soon(receipt, 7)
+        queue.recovery.again_in(receipt, 7)
         assert queue.comes_again() == [(receipt, 7)]
 
     def test_an_outage_of_a_message_that_is_to_come_again_is_said(self, queue: Queue) -> None:

@@ -1,14 +1,14 @@
 """The revocations battery, on the fake and on SQS."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
 from mooring.adapters.revocation_queue import SqsRevocations, parse
 from mooring.core.errors import Failure, Reason
 from mooring.core.revocation import Revocation
-from tests.contract.aws_server import AwsServer, Fault
+from tests.contract.aws_server import AwsServer
+from tests.contract.queues import SqsWorld
 from tests.contract.revocations_battery import Queue, RevocationsBattery
 from tests.fakes.revocations import FakeRevocations
 
@@ -33,35 +33,15 @@ class FakeQueue:
         self.revocations.broken.update(ask=down, again_in=down)
 
 
-class SqsQueue:
+class SqsQueue(SqsWorld):
     """A queue in SQS."""
 
     def __init__(self, aws: AwsServer) -> None:
-        self._aws = aws
-        self._url = aws.sqs().create_queue(QueueName=f"revoke-{uuid4().hex}")["QueueUrl"]
-        self.revocations = SqsRevocations(aws.sqs(), self._url)
+        super().__init__(aws)
+        self.revocations = SqsRevocations(self.client, self.url)
 
     def take(self) -> Revocation:
-        message = self._aws.sqs().receive_message(QueueUrl=self._url)["Messages"][0]
-        self._aws.sqs().delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
-        return parse(message["Body"])
-
-    def receive(self) -> str:
-        return self._aws.sqs().receive_message(QueueUrl=self._url)["Messages"][0]["ReceiptHandle"]
-
-    def comes_again(self) -> list[tuple[str, int]]:
-        asked = self._aws.asked("ChangeMessageVisibility")
-        return [
-            (each["ReceiptHandle"], each["VisibilityTimeout"])
-            for each in asked
-            if each["QueueUrl"] == self._url
-        ]
-
-    def fail(self) -> None:
-        self._aws.faults = [
-            Fault("SendMessage", "KmsThrottled"),
-            Fault("ChangeMessageVisibility", "RequestThrottled"),
-        ]
+        return parse(self.next_body())
 
 
 class TestFakeRevocations(RevocationsBattery):

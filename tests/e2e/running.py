@@ -103,15 +103,7 @@ class RunningStack:
         settings = self._write_settings(folder, fifth_through or self.fifth.base_url)
         if aws_through:
             settings["MOORING_LOCAL_AWS_THROUGH"] = aws_through
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                command(self.stack_dir, "--port", str(self.port)),
-                cwd=ROOT,
-                env=environment(**settings),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._launch(settings)
 
     def wait(self) -> None:
         """Return when everything answers.
@@ -138,12 +130,26 @@ class RunningStack:
         """
         self.foreign.stop()
         self.fifth.stop()
+        self._end(STOP_SECONDS)
+
+    def _launch(self, settings: Mapping[str, str]) -> None:
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                command(self.stack_dir, "--port", str(self.port)),
+                cwd=ROOT,
+                env=environment(**settings),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _end(self, seconds: float) -> None:
         for client in self._clients.values():
             client.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(STOP_SECONDS)
+            self.process.wait(seconds)
         finally:
             left = session_members(self.process.pid)
             with contextlib.suppress(ProcessLookupError):

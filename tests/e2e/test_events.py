@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from mooring.core.upkeep import LEASE_SECONDS
 from tests.adapters.test_changes import image, record
 from tests.docs.schemas import check_event
 from tests.e2e.inbox import Inbox, listening
 from tests.e2e.running import FIFTH, RunningStack
 from tests.e2e.service import Service
 from tests.e2e.story import Merchant
-from tests.e2e.upkeep import Upkeep, sweep, wait_for
+from tests.e2e.upkeep import Upkeep, doubt_passes, refresh_unstored, sweep, wait_for
 
 
 @pytest.fixture
@@ -63,6 +64,26 @@ def test_a_connections_life_is_told(
     assert stack.fifth.send(stack.fifth.event(shop)) == 200
     told = last(inbox, merchant, *life, "Established", "Uninstalled")
     assert (told["status"], told["reason"]) == ("uninstalled", None)
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_a_lost_answer_that_comes_after_it_was_given_up_is_told(
+    stack: RunningStack, merchant: Merchant, service: Service, inbox: Inbox, shop: str
+) -> None:
+    merchant.connect(FIFTH, store=shop)
+    one = Upkeep.of(merchant, FIFTH, shop)
+    with stack.paused("queues/recovery"):
+        assert refresh_unstored(one, service).json()["reason"] == "store_delayed"
+        one.pass_time(LEASE_SECONDS)
+        doubt_passes(one, service)
+        assert service.refresh(one.key).json()["reason"] == "connection_not_active"
+        told = last(inbox, merchant, "Established", "Needs Reconnect")
+        assert told["reason"] == "lost_rotation"
+    told = last(inbox, merchant, "Established", "Needs Reconnect", "Recovered")
+    assert (told["status"], told["generation"], told["version"]) == ("active", 1, 2)
+    given = service.token(one.key).json()["access_token"]
+    assert stack.simulator(FIFTH).accepts(shop, given)
+    assert service.disconnect(one.key).ok
 
 
 def test_a_refresh_tells_nobody(

@@ -6,7 +6,7 @@ Everything between the event and the ports is the real code, the messages of the
 import json
 from typing import Any
 
-from mooring.adapters import revocation_queue, sqs, work_messages
+from mooring.adapters import recovery_queue, revocation_queue, work_messages
 from mooring.core.upkeep import Answer, Order
 from mooring.core.upkeep_ports import Refresher, TokenKeeper
 from mooring.entry import revoking, sweeping, worker
@@ -89,7 +89,7 @@ class Deployed:
             is_recovery=lambda arn: arn.endswith("-recovery"),
             parse=work_messages.parse,
             work=lambda item, left: work(item, ports, left),
-            parse_recovery=sqs.parse,
+            parse_recovery=recovery_queue.parse,
             recover=lambda found: [recover(found, recovering)],
             again_soon=world.recovery.again_soon,
             parse_order=work_messages.parse_order,

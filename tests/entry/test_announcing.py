@@ -12,7 +12,7 @@ from mooring.core.announcement import Change
 from mooring.core.errors import ALARMS, Failure, Reason
 from mooring.entry.announcing import Doors, run
 from mooring.entry.http_api import Line
-from mooring.flows.announce import AnnouncePorts, Told, announce
+from mooring.flows.announce import Announced, AnnouncePorts, announce
 from tests.adapters.test_changes import image, record
 from tests.fakes.bus import FakeBus, FakeUndelivered
 from tests.fakes.revocations import FakeRevocations
@@ -140,10 +140,10 @@ def test_a_revocation_that_cannot_be_queued_comes_again(world: World) -> None:
 
 
 def test_a_defect_in_one_of_them_costs_only_that_one(world: World) -> None:
-    def break_at_two(changes: Sequence[Change]) -> Sequence[Told]:
+    def break_at_two(changes: Sequence[Change]) -> Sequence[Announced]:
         if any(change.after.merchant_id == "m-2" for change in changes):
             raise RuntimeError("canary")
-        return [Told(("Connection Established",)) for _ in changes]
+        return [Announced(("Connection Established",)) for _ in changes]
 
     world.doors = world.doors._replace(announce=break_at_two)
     assert world.run(told(1), told(2), told(3)) == []

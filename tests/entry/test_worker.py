@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.adapters.sqs import message as recovery_message
-from mooring.adapters.sqs import refreshed_message
+from mooring.adapters.recovery_queue import message as recovery_message
+from mooring.adapters.recovery_queue import refreshed_message
 from mooring.adapters.work_messages import message, order_payload, parse_answer
 from mooring.core.connection import Status
 from mooring.core.errors import ALARMS, Failure, Reason
 from mooring.core.upkeep import Answer, Cause, Confirm, Hint, Key, Order, Search, Seen, Work
 from mooring.entry.http_api import Line
 from mooring.entry.worker import Doors
+from mooring.flows.token_sets import ringing
 from tests.core.signing import NOW
 from tests.entry.deployed import RECOVERY_ARN, Deployed, batch
 from tests.fakes.token_keeper import REFRESHED
@@ -234,9 +235,14 @@ def test_a_hint_for_one_holder_is_a_line_for_that_one(deployed: Deployed) -> Non
     assert (line.outcome, line.merchant_id) == ("probed", "m-1")
 
 
-def test_work_about_nobody_is_no_line(deployed: Deployed) -> None:
-    assert failures(deployed.refresh(batch(message(HINT)))) == []
-    assert deployed.lines == []
+@pytest.mark.parametrize("work", [HINT, Search(HINT.provider, HINT.account_id, NOW)], ids=["hint", "search"])
+def test_a_notice_about_an_account_that_nobody_has_is_told(deployed: Deployed, work: Work) -> None:
+    assert failures(deployed.refresh(batch(message(work)))) == []
+    (line,) = deployed.lines
+    assert (line.outcome, line.reason) == ("ignored", None)
+    assert (line.provider, line.merchant_id, line.account_id) == (HINT.provider, "", HINT.account_id)
+    assert line.counts == (("Skipped", 1),)
+    assert "merchant_id" not in line.fields()
 
 
 def test_what_has_ended_is_told_before_the_slowest_has(deployed: Deployed) -> None:
@@ -471,6 +477,18 @@ def test_an_order_that_cannot_be_done_is_answered_all_the_same(
     (line,) = deployed.lines
     assert (line.outcome, line.reason, line.merchant_id, line.alarm) == ("failed", reason, "m-1", alarm)
     assert "canary" not in f"{answered}{line}"
+
+
+@pytest.mark.parametrize("event", [batch(message(DUE)), asked(DUE)], ids=["message", "order"])
+def test_a_token_lost_to_a_defect_of_ours_says_where_that_is(deployed: Deployed, event: Any) -> None:
+    def lose(*_: object) -> Any:
+        with ringing():
+            raise KeyError("canary")
+
+    deployed.refresh(event, deployed.doors()._replace(work=lose, keep=lose))
+    (line,) = deployed.lines
+    assert (line.reason, line.detail, line.alarm) == ("token_lost", "KeyError", "TokenLost")
+    assert re.search(r"test_worker\.py:\d+$", str(line.at))
 
 
 @pytest.mark.parametrize(

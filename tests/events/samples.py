@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local import REGION
 from local.template import ACCOUNT
-from mooring.adapters import revocation_queue, sqs, work_messages
+from mooring.adapters import recovery_queue, revocation_queue, work_messages
 from mooring.core.connection import Account, NewConnection
 from mooring.core.flow import Flow, cookie_name, encode_flow
 from mooring.core.link import Link
@@ -249,7 +249,7 @@ def _unstored_exchange() -> str:
         "", UNSTORED.merchant_id, "connect", UNSTORED.provider, "", "sample-unstored", MADE_AT - 60,
         MADE_AT + 540, None, None, False,
     )  # fmt: skip
-    return sqs.message(new, asked, sha256(b"the state of the sample").hexdigest())
+    return recovery_queue.message(new, asked, sha256(b"the state of the sample").hexdigest())
 
 
 def _unstored_refresh() -> str:
@@ -265,7 +265,7 @@ def _unstored_refresh() -> str:
         due_at=MADE_AT + 2_700,
         previous_until=None,
     )
-    return sqs.refreshed_message(Refreshed(PROFILE, Seen(1, 1), "sample-attempt", fresh))
+    return recovery_queue.refreshed_message(Refreshed(PROFILE, Seen(1, 1), "sample-attempt", fresh))
 
 
 def _unwanted(key: Key, refresh: SealedField | None) -> str:

@@ -73,7 +73,12 @@ LONG_AFTER = {
     **{name: said for name, said in AT_ITS_TIME.items() if name.startswith(("connections", "uninstall"))},
 }
 NO_REQUEST: dict[str, list[tuple[str, str | None, str | None]]] = {
-    "refresh": [("skipped", "connection_not_found", "whatconverts"), ("skipped", None, "yotpo")],
+    "refresh": [
+        ("skipped", "connection_not_found", "whatconverts"),
+        ("skipped", None, "yotpo"),
+        ("ignored", None, "yotpo"),
+        ("ignored", None, "xeno"),
+    ],
     "refresh_recovery": [("recovered", None, "yotpo"), ("skipped", None, "whatconverts")],
     "refresh_order": [("skipped", "connection_not_found", "whatconverts")],
     "sweep": [("swept", None, None)],

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import batched
 from typing import Any
 
-from mooring.adapters.sqs import refreshed_message
+from mooring.adapters.recovery_queue import refreshed_message
 from mooring.adapters.work_messages import message
 from mooring.core.errors import Reason
 from mooring.core.tokens import SealedField

@@ -12,6 +12,7 @@ from tests.e2e.simulator import Simulator
 from tests.e2e.story import Merchant
 from tests.e2e.upkeep import Upkeep, wait_for
 from tests.faults.crashes import When, dying
+from tests.faults.queues import Queue
 from tests.faults.stack import BrokenStack
 
 pytestmark = pytest.mark.e2e
@@ -48,18 +49,20 @@ def test_announce_dies_around_the_put_and_no_event_is_lost(
 
 
 def test_announce_dies_between_the_revocation_and_the_put_and_does_both_again(
-    broken: BrokenStack, living: Upkeep, inbox: Inbox, service: Service
+    broken: BrokenStack, inbox: Inbox, living: Upkeep, service: Service
 ) -> None:
-    merchant = living.key.merchant_id
-    with broken.paused("queues/revoke"):
+    merchant, revoke = living.key.merchant_id, Queue(broken, "revoke")
+    inbox.wait(merchant, "Established")
+    with revoke.still():
         with (
             ThreadPoolExecutor(1) as pool,
             dying(broken, broken.aws_proxy, "before", target="PutEvents", caller="announce"),
         ):
-            # The connection's own event may come first, and is the one that is died of.
             cut = pool.submit(service.disconnect, living.key)
         assert cut.result().ok
-        wait_for(lambda: inbox.types(merchant)[-1:] == ["Disconnected"], "the event", 60)
+        inbox.wait(merchant, "Established", "Disconnected")
+        first, second = [asked for asked in revoke.bodies() if asked["merchant_id"] == merchant]
+        assert first == second
 
 
 def test_refresh_dies_before_it_says_that_a_grant_is_lost_and_the_event_says_it(

@@ -18,7 +18,7 @@ from local.functions import from_json
 from local.runtime import RuntimePool
 from mooring.adapters.http_socket import READ_SECONDS
 from mooring.adapters.patience import STORE_SECONDS
-from mooring.adapters.sqs import AGAIN_SECONDS
+from mooring.adapters.recovery_queue import AGAIN_SECONDS
 from mooring.adapters.work_messages import message, order_payload
 from mooring.core.upkeep import FUNCTION_SECONDS, LEASE_SECONDS, Cause, Order, Seen
 from mooring.flows.refresh import UNREADABLE_SECONDS

@@ -120,7 +120,7 @@ def test_a_made_up_cursor_shows_nothing_that_the_list_does_not(upkeep: UpkeepWor
 def test_what_is_no_cursor(upkeep: UpkeepWorld, cursor: str) -> None:
     failure = refusal(lambda: ask(upkeep, M1._replace(next=cursor)))
     assert failure.reason is Reason.REQUEST_MALFORMED
-    assert failure.detail == "the next must be what the page before it came with, for the same list"
+    assert failure.detail == "next must be the value that the previous page returned, for the same list"
     assert upkeep.journal == []
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from local.simulators.yotpo import STORES
-from mooring.adapters.sqs import AGAIN_SECONDS
+from mooring.adapters.recovery_queue import AGAIN_SECONDS
 from mooring.adapters.work_messages import message
 from mooring.core.upkeep import Key, Search
 from tests.e2e.running import FIFTH, PROVIDERS, WHOLE_GRANTS, RunningStack

@@ -12,7 +12,7 @@ from mooring.core.errors import Outcome, Reason, TokenCallFailure
 from mooring.core.ports import HttpFault, HttpRequest, HttpResponse
 from mooring.core.provider import Provider
 from mooring.core.tokens import TokenSet
-from mooring.providers.oauth2 import TOKEN_CALL_SECONDS, OAuth2, basic_credentials
+from mooring.providers.oauth2 import OAuth2, basic_credentials
 from tests.fakes.http import FakeHttp
 from tests.protocol.shapes import ACME, ISSUER, PUBLIC, REFRESH, TOKEN, with_response
 
@@ -30,9 +30,9 @@ MOVED = ACME._replace(
 """Another address, other names, a fixed extra, JSON."""
 
 
-def request_for(provider: Provider, token: str = "r/0 +&=", **options: float) -> HttpRequest:
+def request_for(provider: Provider, token: str = "r/0 +&=") -> HttpRequest:
     http = FakeHttp(GOOD)
-    tokens = OAuth2(http).refresh(provider, token, "s3cr&t", NOW, **options)
+    tokens = OAuth2(http).refresh(provider, token, "s3cr&t", NOW)
     assert (tokens.access_token, tokens.expires_at) == ("at-2", NOW + 600)
     (request,) = http.requests
     return request
@@ -84,12 +84,6 @@ def test_a_public_client_sends_its_id_and_no_secret() -> None:
     fields = dict(parse_qsl((request.body or b"").decode()))
     assert fields == {"grant_type": "refresh_token", "refresh_token": "r/0 +&=", "client_id": "acme-client"}
     assert "authorization" not in request.headers
-
-
-@pytest.mark.parametrize(("asked", "given_"), [(3.5, 3.5), (0.0, 0.0), (10.0, 10.0), (60.0, 10.0)])
-def test_the_deadline_can_be_shortened_and_never_stretched(asked: float, given_: float) -> None:
-    assert request_for(ACME, deadline=asked).deadline == given_
-    assert TOKEN_CALL_SECONDS == 10.0
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))

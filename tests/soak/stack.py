@@ -1,10 +1,6 @@
 """The local stack of a soak: its own folder, three providers, and a proxy on each side of the functions."""
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -12,13 +8,12 @@ from typing import Any
 from local.processes import free_port
 from mooring.core.upkeep import Key
 from mooring.providers.catalog import Catalog
-from tests.e2e.running import PRODUCT, READY_SECONDS, RunningStack, command, environment, session_members
+from tests.e2e.running import PRODUCT, READY_SECONDS, RunningStack
 from tests.faults.proxy import FaultProxy
 from tests.faults.proxy_wire import Request
 from tests.soak.dice import Chance
 from tests.soak.plan import KINDS
 from tests.soak.providers import CLIENT_ID, TOKEN_PATH, SoakProvider
-from tests.support import ROOT
 
 FUNCTIONS = ("authorize", "callback", "connections", "refresh", "sweep", "uninstall")
 _PAGE = 100
@@ -79,16 +74,7 @@ class SoakStack(RunningStack):
         self.providers = {kind.id: SoakProvider(kind, self.base_url, chance.slow_seconds) for kind in KINDS}
         for provider in self.providers.values():
             provider.proxy.chance = chance.at_provider(TOKEN_PATH)
-        settings = self._settings(folder)
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                command(self.stack_dir, "--port", str(self.port)),
-                cwd=ROOT,
-                env=environment(**settings),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._launch(self._settings(folder))
 
     def wait(self) -> None:
         """Return when everything answers.
@@ -108,20 +94,12 @@ class SoakStack(RunningStack):
         Raises:
             AssertionError: it does not end, or leaves a process behind.
         """
-        for client in self._clients.values():
-            client.close()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(_STOP_SECONDS)
+            self._end(_STOP_SECONDS)
         finally:
-            left = session_members(self.process.pid)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
             self.aws_proxy.stop()
             for provider in self.providers.values():
                 provider.stop()
-        assert left == [], "the stack left processes behind"
 
     @property
     def canaries(self) -> set[str]:

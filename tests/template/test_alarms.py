@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mooring.adapters.sqs import AGAIN_SECONDS
+from mooring.adapters.recovery_queue import AGAIN_SECONDS
 from mooring.core.errors import ALARMS
 from mooring.core.schedule import retry_at
 from mooring.core.upkeep import PROBE_SECONDS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mooring.adapters.sqs import AGAIN_SECONDS
+from mooring.adapters.recovery_queue import AGAIN_SECONDS
 from mooring.core.revocation import TRIES
 from tests.template.policy import Decision, Request, decide
 from tests.template.translated import ACCOUNT, REGION, Stack

@@ -18,7 +18,7 @@ SWEEP_PROCESSOR = 0.00045
 VCPU_MB = 1_769
 """Memory with which a function has one whole processor; less has its part of one.
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html, read 2026-11-22."""
-PARTITION_WRITES, PARTITION_READS, PARTITION_GB = 1_000, 3_000, 10
+PARTITION_WRITES, PARTITION_GB = 1_000, 10
 """Units a second, and size, of one DynamoDB partition. Read 2026-11-22:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
 TABLE_WRITES = 40_000

@@ -10,7 +10,7 @@ It judges at the very moment of each write and each call, and once more after ea
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mooring.adapters.transitions import EARLY_SECONDS
+from mooring.adapters.transitions import CLOCK_SECONDS
 from mooring.core.connection import NewConnection, Status
 from mooring.core.link import Link
 from mooring.core.tokens import SealedField
@@ -114,7 +114,7 @@ class Ledger:
                 apart = abs(leased_at - each.leased_at)
                 promise = f"I1: {process.name} uses {token} again {apart} s after {each.process.name}"
                 late = leased_at < each.leased_at and apart >= LEASE_SECONDS
-                self.require(late or apart >= DOUBT_SECONDS - 2 * EARLY_SECONDS, promise)
+                self.require(late or apart >= DOUBT_SECONDS - 2 * CLOCK_SECONDS, promise)
 
     def reused(self, process: Process, grant: Grant, token: str) -> None:
         """A used token ended a grant: only a doubt, or a process that slept past its lease, may do that."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mooring.adapters.transitions import EARLY_SECONDS
+from mooring.adapters.transitions import CLOCK_SECONDS
 from mooring.core.connection import Status
 from mooring.core.upkeep import Cause, Key, Order, Seen
 from tests.faults.any_order.back_channel import HEARD, UNHEARD
@@ -109,7 +109,7 @@ class AnyOrder(RuleBasedStateMachine):
     @property
     def clocks_differ(self) -> bool:
         """By more than Mooring allows for."""
-        return max(map(abs, self.clocks)) > EARLY_SECONDS
+        return max(map(abs, self.clocks)) > CLOCK_SECONDS
 
     # what may happen
 

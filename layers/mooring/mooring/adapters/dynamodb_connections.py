@@ -12,11 +12,13 @@ from mooring.adapters import flow_transitions, transitions
 from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.items import Item, mapping, text
 from mooring.adapters.patience import Patience, passing_cancellation, refused_part
+from mooring.adapters.row_conditions import item_key
 from mooring.adapters.rows import connection, projection, readable
 from mooring.core.connection import Connection, NewConnection, Page, ReadableConnection, Wanted
 from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from mooring.core.names import connection_key
+from mooring.core.upkeep import Key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -103,7 +105,7 @@ class DynamoConnections:
         Raises:
             Failure: STORAGE_UNAVAILABLE; INTERNAL for a row that cannot be understood.
         """
-        key = {"merchant_id": {"S": merchant_id}, "connection": {"S": connection_key(provider, account_id)}}
+        key = item_key(Key(merchant_id, provider, account_id))
         if merchant_id.startswith("@") or provider.startswith("@"):
             return None
         with failing_as(Reason.STORAGE_UNAVAILABLE):

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mooring.adapters.aws_errors import failing_as
-from mooring.adapters.items import Item, attributes, number, number_or_none, text
+from mooring.adapters.items import Item, number, number_or_none, text
 from mooring.adapters.patience import Passing, Patience
-from mooring.adapters.row_conditions import row_key
+from mooring.adapters.row_conditions import item_key
 from mooring.adapters.rows import projection
 from mooring.core.connection import Status
 from mooring.core.errors import Reason
-from mooring.core.names import connection_key
 from mooring.core.upkeep import DuePage, DueRow, Key, Seen, Standing
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class DynamoDueIndex:
 
     def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing]:
         """How those of them stand that are active (at most 100 keys), as it was lately."""
-        wanted = [_where(key) for key in dict.fromkeys(keys)]
+        wanted = [item_key(key) for key in dict.fromkeys(keys)]
         found: list[Item] = []
 
         def attempt() -> None:
@@ -86,7 +85,3 @@ def _key(row: Item) -> Key:
 def _standing(row: Item) -> Standing:
     seen = Seen(number(row, "generation"), number(row, "version"))
     return Standing(seen, number_or_none(row, "failing_since"))
-
-
-def _where(key: Key) -> dict[str, Any]:
-    return attributes(dict(row_key(key.merchant_id, connection_key(key.provider, key.account_id))))

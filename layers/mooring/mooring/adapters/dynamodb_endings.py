@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 from mooring.adapters import ending_transitions, flow_transitions, transitions
 from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.expressions import Update
-from mooring.adapters.items import attributes, number, text
-from mooring.adapters.row_conditions import row_key
+from mooring.adapters.items import number, text
+from mooring.adapters.row_conditions import item_key
 from mooring.adapters.rows import Written, projection, readable, write
 from mooring.core.connection import ReadableConnection
 from mooring.core.errors import Reason
-from mooring.core.names import connection_key
 from mooring.core.upkeep import Expiry, Key, Seen
 
 if TYPE_CHECKING:
@@ -112,10 +111,9 @@ class DynamoEndings:
         """
         if self._write(ending_transitions.disconnected(self._connections, key, now)).done:
             return True
-        where = attributes(dict(row_key(key.merchant_id, connection_key(key.provider, key.account_id))))
         with failing_as(Reason.STORAGE_UNAVAILABLE):
             answer = self._client.get_item(
-                TableName=self._connections, Key=where, ConsistentRead=True, **projection(("status",))
+                TableName=self._connections, Key=item_key(key), ConsistentRead=True, **projection(("status",))
             )
         return False if answer.get("Item") else None
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from mooring.adapters import ending_transitions
 from mooring.adapters.aws_errors import failing_as
-from mooring.adapters.items import Item, attributes, number, text
-from mooring.adapters.row_conditions import row_key
+from mooring.adapters.items import Item, number, text
+from mooring.adapters.row_conditions import item_key
 from mooring.adapters.rows import projection, write
 from mooring.adapters.transitions import pointers_key
 from mooring.core.connection import Status
@@ -35,10 +35,9 @@ class DynamoGenerations:
 
     def living(self, key: Key) -> int | None:
         """The generation of a connection that lives, read consistently; None where it does not."""
-        where = attributes(dict(row_key(key.merchant_id, connection_key(key.provider, key.account_id))))
         with failing_as(Reason.STORAGE_UNAVAILABLE):
             answer = self._client.get_item(
-                TableName=self._table, Key=where, ConsistentRead=True, **projection(ATTRIBUTES)
+                TableName=self._table, Key=item_key(key), ConsistentRead=True, **projection(ATTRIBUTES)
             )
         row: Item = answer.get("Item", {})
         return number(row, "generation") if row and _lives(row) else None

@@ -5,9 +5,6 @@ side, because a worker of a later release reads what this one wrote; a change to
 `SCHEMA`, and `parse` goes on reading the old one.
 """
 
-from typing import TYPE_CHECKING
-
-from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.message_fields import (
     dump,
     key,
@@ -20,48 +17,20 @@ from mooring.adapters.message_fields import (
     text_map,
     written,
 )
-from mooring.core.errors import Reason
+from mooring.adapters.sqs_queue import SqsQueue
 from mooring.core.revocation import Revocation
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 SCHEMA = 1
 KIND = "revocation"
 MAX_BYTES = 262_144
 
 
-class SqsRevocations:
-    """The queue of revocations in SQS.
-
-    Args:
-        client: an SQS client.
-        queue_url: the queue's URL.
-    """
-
-    def __init__(self, client: "SQSClient", queue_url: str) -> None:
-        self._client = client
-        self._queue_url = queue_url
+class SqsRevocations(SqsQueue):
+    """The queue of revocations in SQS."""
 
     def ask(self, revocation: Revocation) -> None:
         """Queue it (ciphertext only). Raises `Failure(STORAGE_UNAVAILABLE)`."""
-        with failing_as(Reason.STORAGE_UNAVAILABLE):
-            self._client.send_message(QueueUrl=self._queue_url, MessageBody=message(revocation))
-
-    def again_in(self, receipt_handle: str, seconds: int) -> None:
-        """Let a message that was received, and is left in the queue, come again in so many seconds.
-
-        Args:
-            receipt_handle: of this receipt of it.
-            seconds: from now, 0 to 43,200.
-
-        Raises:
-            Failure: STORAGE_UNAVAILABLE; it comes again all the same, when its visibility timeout has passed.
-        """
-        with failing_as(Reason.STORAGE_UNAVAILABLE):
-            self._client.change_message_visibility(
-                QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
-            )
+        self._send(message(revocation))
 
 
 def message(revocation: Revocation) -> str:

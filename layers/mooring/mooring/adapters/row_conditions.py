@@ -1,8 +1,10 @@
 """What the changes of a connection's row have in common: its key, its conditions, its place in the index."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from mooring.adapters.expressions import Update
+from mooring.adapters.items import attributes
 from mooring.core.announcement import Announce
 from mooring.core.connection import Status
 from mooring.core.names import connection_key
@@ -19,6 +21,11 @@ DUE = ("due_shard", "due_at")
 def row_key(merchant_id: str, connection: str) -> Mapping[str, str]:
     """The key of a row of the connections table."""
     return {"merchant_id": merchant_id, "connection": connection}
+
+
+def item_key(key: Key) -> dict[str, Any]:
+    """The key of a connection's row, as DynamoDB's calls take it."""
+    return attributes(dict(row_key(key.merchant_id, connection_key(key.provider, key.account_id))))
 
 
 def connection_row(table: str, key: Key, announce: Announce | None = None) -> Update:

@@ -49,7 +49,7 @@ from mooring.core.upkeep import (
 
 PENDING_PREFIX = "@pending#"
 POINTER_PREFIX = "@account#"
-EARLY_SECONDS = 5
+CLOCK_SECONDS = 5
 """The clocks of two functions may differ by so much."""
 KEPT_ATTEMPTS = 20
 
@@ -158,7 +158,7 @@ def leased(table: str, order: Order, attempt_id: str, now: int, *, rotates: bool
     if order.cause in _NOT_BEFORE_RETRY:
         update.at_most("retry_at", now)
     if order.cause is Cause.DUE:
-        update.when("#due_at <= :soon", ("due_at",), {"soon": now + EARLY_SECONDS})
+        update.when("#due_at <= :soon", ("due_at",), {"soon": now + CLOCK_SECONDS})
     if order.cause in _NOT_SO_SOON:
         update.at_most("issued_at", now - _NOT_SO_SOON[order.cause])
     return update

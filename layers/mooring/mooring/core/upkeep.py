@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mooring.core.connection import Connection, NewConnection
 from mooring.core.errors import Reason
 from mooring.core.link import Link
+from mooring.core.names import is_name, is_provider_id
 from mooring.core.tokens import SealedField
 
 FUNCTION_SECONDS = 35
@@ -44,6 +45,11 @@ class Key(NamedTuple):
     merchant_id: str
     provider: str
     account_id: str
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether its parts can be names at all: no other ever has a connection."""
+        return is_name(self.merchant_id) and is_provider_id(self.provider) and is_name(self.account_id)
 
 
 class Seen(NamedTuple):
@@ -277,9 +283,9 @@ class Answer(NamedTuple):
     """What became of an order: a word, and where nothing was refreshed the reason.
 
     Words: refreshed, fresh (somebody else did), busy (somebody else does), waiting, probed, reported,
-    expiring, uninstalled, accepted, ignored, recovered, skipped, failed. `until` is when asking again may
-    help, or 0; `detail` a fixed text for the log; `notice_id` the provider's own name of a notice;
-    `expiring`: it was found just now that the grant ends soon.
+    expiring, uninstalled, accepted, ignored, recovered, revoked, unsupported, skipped, failed. `until` is
+    when asking again may help, or 0; `detail` a fixed text for the log; `notice_id` the provider's own name
+    of a notice; `expiring`: it was found just now that the grant ends soon.
     """
 
     word: str

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from mooring.core.announcement import Change
 from mooring.core.errors import ALARMS, Failure, Reason
 from mooring.entry.http_api import Emit, Line, where
-from mooring.flows.announce import Told
+from mooring.flows.announce import Announced
 
 Record = Mapping[str, Any]
 
@@ -31,14 +31,14 @@ class Doors(NamedTuple):
 
     known: Callable[[str], bool]
     parse: Callable[[Record], Change]
-    announce: Callable[[Sequence[Change]], Sequence[Told]]
+    announce: Callable[[Sequence[Change]], Sequence[Announced]]
     keep: Callable[[Record], None]
 
 
 class _Ending(NamedTuple):
     record: Record
     change: Change | None
-    told: Told
+    told: Announced
     at: str | None = None
 
 
@@ -63,11 +63,11 @@ def _tell(records: Sequence[Record], doors: Doors) -> list[_Ending]:
 
 def _read(record: Record, doors: Doors) -> _Ending:
     try:
-        return _Ending(record, doors.parse(record), Told(()))
+        return _Ending(record, doors.parse(record), Announced(()))
     except Failure as failure:
-        return _Ending(record, None, Told((), failure))
+        return _Ending(record, None, Announced((), failure))
     except Exception as error:  # noqa: BLE001 - one record's defect must not fail its batch mates
-        return _defect(_Ending(record, None, Told(())), error)
+        return _defect(_Ending(record, None, Announced(())), error)
 
 
 def _announce(good: Sequence[_Ending], doors: Doors) -> list[_Ending]:
@@ -84,7 +84,7 @@ def _announce(good: Sequence[_Ending], doors: Doors) -> list[_Ending]:
 
 def _defect(ending: _Ending, error: Exception) -> _Ending:
     failure = Failure(Reason.INTERNAL, type(error).__name__)
-    return ending._replace(told=Told((), failure), at=where(error))
+    return ending._replace(told=Announced((), failure), at=where(error))
 
 
 def _close(ending: _Ending, doors: Doors) -> tuple[Line, bool]:
@@ -124,7 +124,7 @@ def _line(ending: _Ending, doors: Doors) -> Line:
     return line._replace(provider=provider, merchant_id=row.merchant_id, account_id=row.account_id)
 
 
-def _outcome(told: Told) -> str:
+def _outcome(told: Announced) -> str:
     if told.failure is not None:
         return "failed"
     return "announced" if told.detail_types else "ignored"

@@ -6,7 +6,7 @@ from secrets import token_hex
 
 from mooring.core.errors import ALARMS, Failure, Reason
 from mooring.core.upkeep import Answer
-from mooring.entry.http_api import Emit, Event, Line, Response, request_id, visit_from, where
+from mooring.entry.http_api import Emit, Event, Line, Response, request_id, visit_from, where, where_from
 from mooring.entry.problems import answered, problem
 from mooring.flows.uninstall import Delivery
 
@@ -53,7 +53,7 @@ class Hook:
         except Failure as failure:
             response = problem(failure, ref)
             line = line._replace(status=response["statusCode"], reason=failure.reason.value)
-            line = line._replace(alarm=failure.alarm, detail=failure.detail or None)
+            line = line._replace(alarm=failure.alarm, detail=failure.detail or None, at=where_from(failure))
         except Exception as error:  # noqa: BLE001 - the last line of defence; no word of the error's text
             response = problem(Failure(Reason.INTERNAL), ref)
             line = line._replace(reason=Reason.INTERNAL.value, detail=type(error).__name__, at=where(error))

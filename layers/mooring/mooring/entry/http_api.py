@@ -94,8 +94,7 @@ def respond(event: Event, flow: Callable[[Visit, str], Result], browser: Browser
     except Failure as failure:
         response = browser.failure(failure, ref, provider)
         line = _failed(failure.reason, ref, event, provider, failure.detail)
-        at = where(failure.__cause__) if failure.__cause__ else None
-        line = line._replace(merchant_id=failure.merchant_id, at=at, alarm=failure.alarm)
+        line = line._replace(merchant_id=failure.merchant_id, at=where_from(failure), alarm=failure.alarm)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a page, and no word of the error's text
         response = browser.failure(Failure(Reason.INTERNAL), ref, provider)
         line = _failed(Reason.INTERNAL, ref, event, provider, type(error).__name__)
@@ -165,3 +164,8 @@ def where(error: BaseException) -> str:
         frames.append(f"{name}:{traceback.tb_lineno}")
         traceback = traceback.tb_next
     return " > ".join(frames[-4:])
+
+
+def where_from(failure: Failure) -> str | None:
+    """Where the defect arose that a failure stands for; None where it stands for none."""
+    return where(failure.__cause__) if failure.__cause__ else None

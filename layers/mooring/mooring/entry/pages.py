@@ -51,7 +51,7 @@ _ASKING = {
     ),
     "confirm_return": (
         "Finish connecting {provider}?",
-        "You come back from {provider}, but your browser does not tell us from where.",
+        "You seem to come back from {provider}, but your browser does not say which page sent you.",
         "Go on only if you have just given your consent at {provider} yourself.",
         "Finish connecting {provider}",
     ),

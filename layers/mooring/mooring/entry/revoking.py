@@ -7,17 +7,15 @@ time later; after `TRIES` of them it lies in the dead-letter queue.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from secrets import token_hex
 from typing import Any, NamedTuple
 
-from mooring.core.errors import ALARMS, Failure, Reason, TokenCallFailure
+from mooring.core.errors import Failure, Reason, TokenCallFailure
 from mooring.core.revocation import TRIES, Revocation, tried_again_in
 from mooring.core.upkeep import Answer
-from mooring.entry.http_api import Emit, Line, where
+from mooring.entry.http_api import Emit, Line, where, where_from
+from mooring.entry.invocation import Left, line_of
 
 _METRICS = {"revoked": "Revoked", "unsupported": "RevocationUnsupported", "skipped": "RevocationSkipped"}
-
-Left = Callable[[], float]
 
 
 class Doors(NamedTuple):
@@ -65,6 +63,7 @@ def _record(record: Mapping[str, Any], doors: Doors, left: Left) -> _Ending:
         answer = doors.revoke(revocation, left, tries >= TRIES)
     except Failure as failure:
         answer = Answer("failed", failure.reason, detail=failure.detail)
+        at = where_from(failure)
         pause = failure.retry_after or 0 if isinstance(failure, TokenCallFailure) else 0
     except Exception as error:  # noqa: BLE001 - one record's defect must not fail its batch mates
         answer, at = Answer("failed", Reason.INTERNAL, detail=type(error).__name__), where(error)
@@ -84,19 +83,5 @@ def _tries(record: Mapping[str, Any]) -> int:
 
 
 def _line(revocation: Revocation | None, answer: Answer, message_id: str, doors: Doors) -> Line:
-    reason, failed = answer.reason, answer.word == "failed"
-    line = Line(
-        answer.word,
-        Failure(reason).status if reason and failed else 200,
-        token_hex(5),
-        message_id,
-        reason=reason.value if reason else None,
-        alarm=ALARMS.get(reason) if reason and failed else None,
-        detail=answer.detail or None,
-        counts=(("RevokeFailed" if failed else _METRICS[answer.word], 1),),
-    )
-    if revocation is None:
-        return line
-    merchant_id, provider, account_id = revocation.key
-    shown = provider if doors.known(provider) else None
-    return line._replace(provider=shown, merchant_id=merchant_id, account_id=account_id)
+    counts = (("RevokeFailed" if answer.word == "failed" else _METRICS[answer.word], 1),)
+    return line_of(answer, revocation and revocation.key, message_id, counts, doors.known)

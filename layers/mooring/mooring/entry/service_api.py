@@ -16,7 +16,8 @@ from mooring.core.provider import Provider
 from mooring.core.query import Query, parse_query
 from mooring.core.upkeep import Cause, Key, Order, Seen
 from mooring.entry import service_answers
-from mooring.entry.http_api import Emit, Event, Line, Response, request_id, where
+from mooring.entry.http_api import Emit, Event, Line, Response, request_id, where, where_from
+from mooring.entry.invocation import Left
 from mooring.entry.problems import answered, problem
 from mooring.flows.connections import DEFAULT_LIMIT, Asked, list_connections, show_connection
 from mooring.flows.disconnect import DisconnectPorts, disconnect
@@ -50,7 +51,7 @@ class Request(NamedTuple):
 
     event: Event
     names: dict[str, str]
-    left: Callable[[], float]
+    left: Left
 
     @property
     def key(self) -> Key:
@@ -67,7 +68,7 @@ type Said = tuple[str, dict[str, Any]]
 """The outcome's word for the log, and the body of the answer."""
 
 
-def answer(event: Event, ports: ServicePorts, emit: Emit, left: Callable[[], float]) -> Response:
+def answer(event: Event, ports: ServicePorts, emit: Emit, left: Left) -> Response:
     """Answer one signed request; every ending is a response and one log line."""
     ref = token_hex(5)
     given = event.get("pathParameters") or {}
@@ -80,7 +81,7 @@ def answer(event: Event, ports: ServicePorts, emit: Emit, left: Callable[[], flo
     except Failure as failure:
         response = problem(failure, ref)
         line = _line("failed", response["statusCode"], ref, event, names, failure.reason, failure.detail)
-        line = line._replace(alarm=failure.alarm)
+        line = line._replace(alarm=failure.alarm, at=where_from(failure))
     except Exception as error:  # noqa: BLE001 - the last line of defence; no word of the error's text
         response = problem(Failure(Reason.INTERNAL), ref)
         line = _line("failed", 500, ref, event, names, Reason.INTERNAL, type(error).__name__)
@@ -140,18 +141,22 @@ def _unauthorized(request: Request, ports: ServicePorts) -> Said:
 
     report = report_from(_body(request.event))
     order = Order(request.key, Seen(report.generation, report.version), Cause.UNAUTHORIZED)
-    return "reported", service_answers.renewed(*renew(order, ports.renew))
+    return _renewed(order, ports)
 
 
 def _refresh(request: Request, ports: ServicePorts) -> Said:
-    answer, connection = renew(Order(request.key, None, Cause.ASKED), ports.renew)
+    return _renewed(Order(request.key, None, Cause.ASKED), ports)
+
+
+def _renewed(order: Order, ports: ServicePorts) -> Said:
+    answer, connection = renew(order, ports.renew)
     # The word may be that there was nothing to do.
     return answer.word, service_answers.renewed(answer, connection)
 
 
 def _disconnect(request: Request, ports: ServicePorts) -> Said:
-    disconnect(request.key, ports.disconnect)
-    return "disconnected", {"status": "disconnected"}
+    ended = disconnect(request.key, ports.disconnect)
+    return "disconnected" if ended else "skipped", {"status": "disconnected"}
 
 
 def _number(query: Query, name: str) -> int | None:

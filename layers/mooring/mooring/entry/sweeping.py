@@ -1,17 +1,16 @@
 """The sweep's door: one line, its metrics, and an answer for whoever asked for it by hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from secrets import token_hex
 from typing import Any
 
 from mooring.core.errors import Failure
 from mooring.entry.http_api import Emit, Line
+from mooring.entry.invocation import Left
 from mooring.flows.sweep import SweepPorts, sweep
 
 
-def run(
-    providers: Sequence[str], limit: int, ports: SweepPorts, left: Callable[[], float], emit: Emit
-) -> dict[str, Any]:
+def run(providers: Sequence[str], limit: int, ports: SweepPorts, left: Left, emit: Emit) -> dict[str, Any]:
     """Sweep once.
 
     Raises:

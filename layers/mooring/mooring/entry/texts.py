@@ -18,6 +18,7 @@ class Text(NamedTuple):
 
 
 _START_AGAIN = "Go back to {product} and click Connect again."
+_WAIT_AND_START_AGAIN = "Wait a minute, then go back to {product} and click Connect again."
 _TELL_US = "Please tell {product} about it, with the reference below. Nothing was connected."
 
 _BROKEN_LINK = Text(
@@ -43,12 +44,12 @@ _OTHER_BROWSER = Text(
 _OUR_TROUBLE = Text(
     "Something on our side is not available",
     "We stopped before anything was connected.",
-    f"Wait a minute. Then: {_START_AGAIN[0].lower()}{_START_AGAIN[1:]}",
+    _WAIT_AND_START_AGAIN,
 )
 _THEIR_TROUBLE = Text(
     "{provider} did not answer as it should",
     "You gave your consent, but {provider} did not complete the connection.",
-    f"Wait a minute. Then: {_START_AGAIN[0].lower()}{_START_AGAIN[1:]}",
+    _WAIT_AND_START_AGAIN,
 )
 _SERVICE_ONLY = Text("Nothing to see here", "This address answers services, not browsers.", _START_AGAIN)
 
@@ -147,7 +148,7 @@ TEXTS: dict[Reason, Text] = {
     ),
     Reason.ACCOUNT_MISMATCH: Text(
         "This is another account",
-        "You chose another {provider} account than the one to be reconnected. Nothing was changed.",
+        "You chose a different {provider} account from the one to be reconnected. Nothing was changed.",
         "Sign in to the right account at {provider}. Then go back to {product} and click Reconnect.",
     ),
     Reason.IDENTITY_UNAVAILABLE: Text(
@@ -174,12 +175,12 @@ TEXTS: dict[Reason, Text] = {
     Reason.STORE_DELAYED: Text(
         "Almost done",
         "You gave your consent, and it is kept safe, but storing it takes longer than usual.",
-        "Look into {product} again later. If {provider} is not there in an hour, click Connect again.",
+        "Check {product} again later. If {provider} is not there in an hour, click Connect again.",
     ),
     Reason.TOKEN_LOST: Text(
         "The connection could not be stored",
         "You gave your consent, but we could not keep it. Our operators are being told.",
-        f"Wait a minute. Then: {_START_AGAIN[0].lower()}{_START_AGAIN[1:]}",
+        _WAIT_AND_START_AGAIN,
     ),
     Reason.TOKEN_UNREADABLE: _SERVICE_ONLY,
     Reason.INTERNAL: Text(

@@ -57,15 +57,15 @@ def callback_ports() -> "CallbackPorts":
     from mooring.adapters.dynamodb_connections import DynamoConnections
     from mooring.adapters.dynamodb_flows import DynamoFlows
     from mooring.adapters.http import OutboundHttp
+    from mooring.adapters.recovery_queue import SqsRecoveryQueue
     from mooring.adapters.revocation_queue import SqsRevocations
-    from mooring.adapters.sqs import SqsRecoveryQueue
     from mooring.adapters.ssm import ParameterSecrets
     from mooring.flows.callback import CallbackPorts
     from mooring.providers.oauth2 import OAuth2
 
     needed = ("connections_table", "flows_table", "token_key_id", "recovery_queue_url", "revoke_queue_url")
     settings = settings_from(os.environ, *needed)
-    aws, jitter = _aws(), random.SystemRandom().random
+    aws, jitter = aws_clients(), random.SystemRandom().random
     return CallbackPorts(
         provider=_CATALOG.get,
         policy=_policy(settings),
@@ -73,7 +73,7 @@ def callback_ports() -> "CallbackPorts":
         connections=DynamoConnections(
             aws.dynamodb(attempts=1), settings.connections_table, settings.flows_table
         ),
-        sealer=_sealer(aws, settings),
+        sealer=token_sealer(aws, settings),
         secrets=ParameterSecrets(aws.ssm(), settings.stage, time.time, jitter),
         server=OAuth2(OutboundHttp()),
         recovery=SqsRecoveryQueue(aws.sqs(), settings.recovery_queue_url),
@@ -94,11 +94,12 @@ def service_ports() -> "ServicePorts":
     from mooring.flows.renew import RenewPorts
 
     settings = settings_from(os.environ, "connections_table", "token_key_id", "refresh_function")
-    aws = _aws()
+    aws = aws_clients()
     connections = DynamoConnections(aws.dynamodb(), settings.connections_table)
+    sealer = token_sealer(aws, settings)
     refresher = LambdaRefresher(aws.lambda_(), settings.refresh_function)
     return ServicePorts(
-        read=ReadPorts(connections, _sealer(aws, settings), refresher, _refreshes, time.time, time.sleep),
+        read=ReadPorts(connections, sealer, refresher, _refreshes, time.time, time.sleep),
         renew=RenewPorts(connections, refresher),
         disconnect=DisconnectPorts(DynamoEndings(aws.dynamodb(), settings.connections_table), time.time),
         known=enabled,
@@ -108,24 +109,23 @@ def service_ports() -> "ServicePorts":
 
 def refresh_doors() -> "Doors":
     """What the refresh function works with."""
-    from mooring.adapters import sqs, work_messages
+    from mooring.adapters import recovery_queue, work_messages
     from mooring.entry.worker import Doors
     from mooring.flows.recover import recover
     from mooring.flows.work import keep, work
 
-    tables, queues = ("connections_table", "flows_table"), ("refresh", "recovery", "revoke")
-    needed = (*tables, "token_key_id", *(f"{queue}_queue_url" for queue in queues))
-    settings = settings_from(os.environ, *needed)
-    aws = _aws()
+    queues = (f"{queue}_queue_url" for queue in ("refresh", "recovery", "revoke"))
+    settings = settings_from(os.environ, "connections_table", "flows_table", "token_key_id", *queues)
+    aws = aws_clients()
     ports, recovering = _work_ports(aws, settings)
-    recovery = sqs.SqsRecoveryQueue(aws.sqs(), settings.recovery_queue_url)
-    recovery_queue = settings.recovery_queue_url.rpartition("/")[2]
+    recovery = recovery_queue.SqsRecoveryQueue(aws.sqs(), settings.recovery_queue_url)
+    its_name = settings.recovery_queue_url.rpartition("/")[2]
     return Doors(
         known=enabled,
-        is_recovery=lambda arn: arn.rpartition(":")[2] == recovery_queue,
+        is_recovery=lambda arn: arn.rpartition(":")[2] == its_name,
         parse=work_messages.parse,
         work=lambda item, left: work(item, ports, left),
-        parse_recovery=sqs.parse,
+        parse_recovery=recovery_queue.parse,
         recover=lambda found: [recover(found, recovering)],
         again_soon=recovery.again_soon,
         parse_order=work_messages.parse_order,
@@ -142,8 +142,8 @@ def _work_ports(aws: "Aws", settings: Settings) -> "tuple[WorkPorts, RecoverPort
     from mooring.adapters.dynamodb_leases import DynamoLeases
     from mooring.adapters.dynamodb_recoveries import DynamoRecoveries
     from mooring.adapters.http import OutboundHttp
+    from mooring.adapters.recovery_queue import SqsRecoveryQueue
     from mooring.adapters.revocation_queue import SqsRevocations
-    from mooring.adapters.sqs import SqsRecoveryQueue
     from mooring.adapters.ssm import ParameterSecrets
     from mooring.adapters.work_queue import SqsWorkQueue
     from mooring.flows.probe import ProbePorts
@@ -153,7 +153,7 @@ def _work_ports(aws: "Aws", settings: Settings) -> "tuple[WorkPorts, RecoverPort
     from mooring.flows.work import WorkPorts
     from mooring.providers.oauth2 import OAuth2
 
-    jitter, once, sealer = random.SystemRandom().random, aws.dynamodb(attempts=1), _sealer(aws, settings)
+    jitter, once, sealer = random.SystemRandom().random, aws.dynamodb(attempts=1), token_sealer(aws, settings)
     leases, server = DynamoLeases(once, settings.connections_table), OAuth2(OutboundHttp())
     revocations = SqsRevocations(aws.sqs(), settings.revoke_queue_url)
     refresh = RefreshPorts(
@@ -186,7 +186,7 @@ def sweep_ports() -> "tuple[SweepPorts, int]":
 
     needed = ("connections_table", "flows_table", "refresh_queue_url", "queue_limit")
     settings = settings_from(os.environ, *needed)
-    aws = _aws()
+    aws = aws_clients()
     ports = SweepPorts(
         due=DynamoDueIndex(aws.dynamodb(), settings.connections_table),
         flows=DynamoFlows(aws.dynamodb(), settings.flows_table),
@@ -209,7 +209,7 @@ def uninstall_ports() -> "UninstallPorts":
     from mooring.providers.notices import read_notice
 
     settings = settings_from(os.environ, "connections_table", "flows_table", "refresh_queue_url")
-    aws = _aws()
+    aws = aws_clients()
     return UninstallPorts(
         provider=_CATALOG.get,
         read=read_notice,
@@ -283,13 +283,15 @@ def _policy(settings: Settings) -> LinkPolicy:
     return LinkPolicy(settings.base_url, project.link_keys, project.return_to_origins, verify)
 
 
-def _aws() -> "Aws":
+def aws_clients() -> "Aws":
+    """The AWS clients of the process, in the region that Lambda names."""
     from mooring.adapters.aws import Aws
 
     return Aws(os.environ["AWS_REGION"])
 
 
-def _sealer(aws: "Aws", settings: Settings) -> "EnvelopeSealer":
+def token_sealer(aws: "Aws", settings: Settings) -> "EnvelopeSealer":
+    """Seals and opens tokens under the key of the settings."""
     from mooring.adapters.kms import Kms
     from mooring.adapters.sealing import EnvelopeSealer
 

@@ -2,21 +2,20 @@
 
 import os
 
-from mooring.adapters.aws import Aws
 from mooring.adapters.changes import parse
 from mooring.adapters.event_bus import EventBridgeBus
 from mooring.adapters.revocation_queue import SqsRevocations
 from mooring.adapters.undelivered import S3Undelivered
 from mooring.entry.announcing import Doors
 from mooring.entry.settings import settings_from
-from mooring.entry.wiring import enabled
+from mooring.entry.wiring import aws_clients, enabled
 from mooring.flows.announce import AnnouncePorts, announce
 
 
 def announce_doors() -> Doors:
     """What `announce` works with: no table and no key among them."""
     settings = settings_from(os.environ, "event_bus", "undelivered_bucket", "revoke_queue_url")
-    aws = Aws(os.environ["AWS_REGION"])
+    aws = aws_clients()
     ports = AnnouncePorts(
         bus=EventBridgeBus(aws.events(), settings.event_bus),
         revocations=SqsRevocations(aws.sqs(), settings.revoke_queue_url),

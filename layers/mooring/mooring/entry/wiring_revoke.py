@@ -4,16 +4,13 @@ import os
 import random
 import time
 
-from mooring.adapters.aws import Aws
 from mooring.adapters.dynamodb_generations import DynamoGenerations
 from mooring.adapters.http import OutboundHttp
-from mooring.adapters.kms import Kms
 from mooring.adapters.revocation_queue import SqsRevocations, parse
-from mooring.adapters.sealing import EnvelopeSealer
 from mooring.adapters.ssm import ParameterSecrets
 from mooring.entry.revoking import Doors
 from mooring.entry.settings import settings_from
-from mooring.entry.wiring import enabled, provider_of
+from mooring.entry.wiring import aws_clients, enabled, provider_of, token_sealer
 from mooring.flows.revoke import RevokePorts, revoke
 from mooring.providers.revocation import HttpRevoker
 
@@ -21,12 +18,12 @@ from mooring.providers.revocation import HttpRevoker
 def revoke_doors() -> Doors:
     """What `revoke` works with."""
     settings = settings_from(os.environ, "connections_table", "token_key_id", "revoke_queue_url")
-    aws, jitter = Aws(os.environ["AWS_REGION"]), random.SystemRandom().random
+    aws, jitter = aws_clients(), random.SystemRandom().random
     queue = SqsRevocations(aws.sqs(), settings.revoke_queue_url)
     ports = RevokePorts(
         provider=provider_of,
         generations=DynamoGenerations(aws.dynamodb(), settings.connections_table),
-        sealer=EnvelopeSealer(Kms(aws.kms(), settings.token_key_id), time.time),
+        sealer=token_sealer(aws, settings),
         secrets=ParameterSecrets(aws.ssm(), settings.stage, time.time, jitter),
         server=HttpRevoker(OutboundHttp()),
         clock=time.time,

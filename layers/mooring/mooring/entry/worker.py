@@ -1,18 +1,18 @@
 """The refresh function's two doors: batches of queue messages, and one order at once.
 
 Each message is on its own: what one does or raises touches no other (partial batch responses), and each
-ends with one log line.
+ends with a log line; one about an account, with a line for each merchant who has it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from secrets import token_hex
 from typing import Any, NamedTuple
 
-from mooring.core.errors import ALARMS, Failure, Reason
-from mooring.core.upkeep import Answer, Cause, Confirm, Key, Order, Recovered, Refreshed, Work
-from mooring.entry.http_api import Emit, Line, where
+from mooring.core.errors import Failure, Reason
+from mooring.core.upkeep import Answer, Cause, Confirm, Hint, Key, Order, Recovered, Refreshed, Search, Work
+from mooring.entry.http_api import Emit, Line, where, where_from
+from mooring.entry.invocation import Left, line_of
 
 _METRICS = {
     "refreshed": "Refreshed",
@@ -46,16 +46,16 @@ class Doors(NamedTuple):
     known: Callable[[str], bool]
     is_recovery: Callable[[str], bool]
     parse: Callable[[str], Work]
-    work: Callable[[Work, Callable[[], float]], Done]
+    work: Callable[[Work, Left], Done]
     parse_recovery: Callable[[str], Recovered | Refreshed]
     recover: Callable[[Recovered | Refreshed], Done]
     again_soon: Callable[[str], None]
     parse_order: Callable[[object], Order]
-    keep: Callable[[Order, Callable[[], float]], Answer]
+    keep: Callable[[Order, Left], Answer]
     answer_of: Callable[[Answer], dict[str, Any]]
 
 
-def run(event: object, doors: Doors, left: Callable[[], float], emit: Emit) -> dict[str, Any]:
+def run(event: object, doors: Doors, left: Left, emit: Emit) -> dict[str, Any]:
     """Handle one invocation: `Records` of a queue, or one order."""
     records = event.get("Records") if isinstance(event, Mapping) else None
     if not isinstance(records, list):
@@ -67,7 +67,7 @@ def run(event: object, doors: Doors, left: Callable[[], float], emit: Emit) -> d
             ending = done.result()
             again += [ending.message_id] if ending.again else []
             for line in ending.lines:
-                emit(_enabled(line, doors))
+                emit(line)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in again]}
 
 
@@ -77,7 +77,7 @@ class _Ending(NamedTuple):
     again: bool = False
 
 
-def _record(record: Mapping[str, Any], doors: Doors, left: Callable[[], float]) -> _Ending:
+def _record(record: Mapping[str, Any], doors: Doors, left: Left) -> _Ending:
     """One message; nothing that happens in it leaves it."""
     message_id = str(record.get("messageId"))
     item: Work | Recovered | Refreshed | None = None
@@ -88,20 +88,27 @@ def _record(record: Mapping[str, Any], doors: Doors, left: Callable[[], float]) 
             done = doors.recover(item)
         else:
             item = doors.parse(body)
-            done = doors.work(item, left)
-        return _Ending(message_id, [_line(key, answer, message_id) for key, answer in done])
+            done = doors.work(item, left) or _nobodys(item)
+        return _Ending(message_id, [_line(key, answer, message_id, doors) for key, answer in done])
     except Failure as failure:
         # What is due is found again by the next sweep; all else has only its message.
         due = isinstance(item, Order) and item.cause is Cause.DUE
         answer = Answer("failed", failure.reason, detail=failure.detail)
-        line = _line(_key(item), answer, message_id)
+        line = _line(_key(item), answer, message_id, doors)._replace(at=where_from(failure))
         again = not due and failure.reason not in _NOT_AGAIN
     except Exception as error:  # noqa: BLE001 - one record's defect must not fail its batch mates
         answer = Answer("failed", Reason.INTERNAL, detail=type(error).__name__)
-        line, again = _line(_key(item), answer, message_id)._replace(at=where(error)), True
+        line, again = _line(_key(item), answer, message_id, doors)._replace(at=where(error)), True
     if again and answer.reason is not Reason.MESSAGE_MALFORMED:
         _hurry(record, doors)
     return _Ending(message_id, [line], again)
+
+
+def _nobodys(item: Work) -> Done:
+    """What is told of a notice whose account no merchant has; it has no key, and is told all the same."""
+    if not isinstance(item, (Hint, Search)):
+        return []
+    return [(Key("", item.provider, item.account_id), Answer("ignored", detail="nobody has the account"))]
 
 
 def _hurry(record: Mapping[str, Any], doors: Doors) -> None:
@@ -118,40 +125,22 @@ def _key(item: Work | Recovered | Refreshed | None) -> Key | None:
     return item.key if isinstance(item, (Order, Confirm, Refreshed)) else None
 
 
-def _order(event: object, doors: Doors, left: Callable[[], float], emit: Emit) -> dict[str, Any]:
+def _order(event: object, doors: Doors, left: Left, emit: Emit) -> dict[str, Any]:
     key = None
     try:
         order = doors.parse_order(event)
         key = order.key
         answer, at = doors.keep(order, left), None
     except Failure as failure:
-        answer, at = Answer("failed", failure.reason, detail=failure.detail), None
+        answer, at = Answer("failed", failure.reason, detail=failure.detail), where_from(failure)
     except Exception as error:  # noqa: BLE001 - the caller gets an answer, never a traceback
         answer, at = Answer("failed", Reason.INTERNAL, detail=type(error).__name__), where(error)
-    emit(_enabled(_line(key, answer, "")._replace(at=at), doors))
+    emit(_line(key, answer, "", doors)._replace(at=at))
     return doors.answer_of(answer)
 
 
-def _line(key: Key | None, answer: Answer, message_id: str) -> Line:
-    reason, failed = answer.reason, answer.word == "failed"
-    line = Line(
-        answer.word,
-        (reason and failed and Failure(reason).status) or 200,
-        token_hex(5),
-        message_id,
-        reason=reason.value if reason else None,
-        alarm=ALARMS.get(reason) if reason and failed else None,
-        detail=answer.detail or None,
-        until=answer.until or None,
-        counts=_counts(answer),
-    )
-    if key is None:
-        return line
-    return line._replace(provider=key.provider, merchant_id=key.merchant_id, account_id=key.account_id)
-
-
-def _enabled(line: Line, doors: Doors) -> Line:
-    return line if line.provider and doors.known(line.provider) else line._replace(provider=None)
+def _line(key: Key | None, answer: Answer, message_id: str, doors: Doors) -> Line:
+    return line_of(answer, key, message_id, _counts(answer), doors.known)
 
 
 def _counts(answer: Answer) -> tuple[tuple[str, int], ...]:

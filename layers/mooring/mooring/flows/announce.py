@@ -20,14 +20,14 @@ class AnnouncePorts(NamedTuple):
     revocations: Revocations
 
 
-class Told(NamedTuple):
+class Announced(NamedTuple):
     """What became of one change: the types of its events, and why not all was done, or None."""
 
     detail_types: tuple[str, ...]
     failure: Failure | None = None
 
 
-def announce(changes: Sequence[Change], ports: AnnouncePorts) -> list[Told]:
+def announce(changes: Sequence[Change], ports: AnnouncePorts) -> list[Announced]:
     """Tell every change; what one of them meets touches no other.
 
     Args:
@@ -47,9 +47,9 @@ def announce(changes: Sequence[Change], ports: AnnouncePorts) -> list[Told]:
     ]
 
 
-def _told(events: Sequence[Event], answers: Sequence[Failure | None]) -> Told:
+def _told(events: Sequence[Event], answers: Sequence[Failure | None]) -> Announced:
     failure = next((answer for answer in answers if answer is not None), None)
-    return Told(tuple(event.detail_type for event in events), failure)
+    return Announced(tuple(event.detail_type for event in events), failure)
 
 
 def _revoke(change: Change, revocations: Revocations) -> Failure | None:

@@ -70,7 +70,7 @@ class CallbackPorts(NamedTuple):
     jitter: Callable[[], float]
 
 
-class Attempt(NamedTuple):
+class Arrival(NamedTuple):
     """One callback whose cookie, state and link agree. `now` is epoch seconds."""
 
     provider: Provider
@@ -100,16 +100,16 @@ def callback(visit: Visit, ports: CallbackPorts, ref: str, left: Callable[[], fl
     if visit.method == "POST" and provider.authorize.state:
         raise Failure(Reason.METHOD_NOT_ALLOWED)  # only the question asked for want of a state is answered
     query = parse_query(visit.query)
-    attempt = _find_flow(visit, query, provider, ports, ref, left)
+    arrival = _find_flow(visit, query, provider, ports, ref, left)
     try:
-        return _answer(visit, query, attempt, ports)
+        return _answer(visit, query, arrival, ports)
     except Failure as failure:
-        raise failure.returning(attempt.link.return_to, attempt.link.merchant_id) from failure.__cause__
+        raise failure.returning(arrival.link.return_to, arrival.link.merchant_id) from failure.__cause__
 
 
 def _find_flow(
     visit: Visit, query: Query, provider: Provider, ports: CallbackPorts, ref: str, left: Callable[[], float]
-) -> Attempt:
+) -> Arrival:
     """The flow that this browser started, bound by cookie, state, provider, age and link."""
     now = int(ports.clock())
     state = query.one("state") if provider.authorize.state else None
@@ -125,176 +125,176 @@ def _find_flow(
     link = verify_link(flow.link, ports.policy, now, LINK_GRACE_SECONDS)
     if link.use == "connect" and link.provider != provider.id:
         raise Failure(Reason.LINK_PROVIDER).clearing(name)
-    return Attempt(provider, flow, link, name, now, ref, left)
+    return Arrival(provider, flow, link, name, now, ref, left)
 
 
-def _answer(visit: Visit, query: Query, attempt: Attempt, ports: CallbackPorts) -> Result:
-    if attempt.flow.account:
-        return _connected(attempt, attempt.flow.account, attempt.flow.pending)
-    if not attempt.provider.authorize.state and must_ask(visit, attempt.provider, ports.policy):
-        return Result("asked", *attempt.who, page="confirm_return")
-    check_issuer(query, attempt.provider)
+def _answer(visit: Visit, query: Query, arrival: Arrival, ports: CallbackPorts) -> Result:
+    if arrival.flow.account:
+        return _connected(arrival, arrival.flow.account, arrival.flow.pending)
+    if not arrival.provider.authorize.state and must_ask(visit, arrival.provider, ports.policy):
+        return Result("asked", *arrival.who, page="confirm_return")
+    check_issuer(query, arrival.provider)
     if (error := query.one("error")) is not None:
-        return _refused(attempt, error)
-    code, account = read_code(query, attempt.provider), read_account(query, attempt.provider)
-    _expect_account(account, attempt)
-    return _exchange(query, code, account, attempt, ports)
+        return _refused(arrival, error)
+    code, account = read_code(query, arrival.provider), read_account(query, arrival.provider)
+    _expect_account(account, arrival)
+    return _exchange(query, code, account, arrival, ports)
 
 
-def _refused(attempt: Attempt, error: str) -> Result:
+def _refused(arrival: Arrival, error: str) -> Result:
     if error != Reason.ACCESS_DENIED.value:
-        raise Failure(Reason.PROVIDER_ERROR).clearing(attempt.cookie)
-    parameters = {"status": "denied", "reason": error, "ref": attempt.ref}
-    location = with_parameters(attempt.link.return_to, parameters)
-    return Result("denied", *attempt.who, location, cookies=(clear_cookie(attempt.cookie),), reason=error)
+        raise Failure(Reason.PROVIDER_ERROR).clearing(arrival.cookie)
+    parameters = {"status": "denied", "reason": error, "ref": arrival.ref}
+    location = with_parameters(arrival.link.return_to, parameters)
+    return Result("denied", *arrival.who, location, cookies=(clear_cookie(arrival.cookie),), reason=error)
 
 
-def _expect_account(account_id: str | None, attempt: Attempt) -> None:
-    if account_id is not None and attempt.link.account_id not in (None, account_id):
+def _expect_account(account_id: str | None, arrival: Arrival) -> None:
+    if account_id is not None and arrival.link.account_id not in (None, account_id):
         raise Failure(Reason.ACCOUNT_MISMATCH)
 
 
-def _exchange(query: Query, code: str, account: str | None, attempt: Attempt, ports: CallbackPorts) -> Result:
+def _exchange(query: Query, code: str, account: str | None, arrival: Arrival, ports: CallbackPorts) -> Result:
     """Burn the state with keys and secret fetched beside it, then make the one token call."""
-    burned = state_hash(attempt.flow.state)
-    merchant, provider = attempt.link.merchant_id, attempt.provider
+    burned = state_hash(arrival.flow.state)
+    merchant, provider = arrival.link.merchant_id, arrival.provider
     details = kept_parameters(query, provider)  # read first: a repeated one must not cost an issued token
     with ThreadPoolExecutor(3) as pool:
-        burning = pool.submit(ports.flows.burn, attempt.link, burned, attempt.now)
+        burning = pool.submit(ports.flows.burn, arrival.link, burned, arrival.now)
         preparing = pool.submit(ports.sealer.prepare, merchant, provider.id)
         asking = pool.submit(client_secret, provider, ports.secrets)
     burn = burning.result()
     if burn.status not in (BurnStatus.BURNED, BurnStatus.KEPT):
-        return _came_before(burn, attempt)
+        return _came_before(burn, arrival)
     try:
         keys, secret = preparing.result(), asking.result()
         if burn.kept is not None:
             tokens, account = open_whole(burn.kept, merchant, provider.id, ports.sealer)
         else:
-            _need_time(TOKEN_CALL_SECONDS + STORE_SECONDS, Reason.OUT_OF_TIME, attempt)
+            _need_time(TOKEN_CALL_SECONDS + STORE_SECONDS, Reason.OUT_OF_TIME, arrival)
             uri = redirect_uri(ports.policy.audience, provider)
             with ringing():
                 tokens = ask_with_secret(
                     lambda ours: ports.server.exchange(
-                        provider, code, uri, attempt.flow.verifier, ours, attempt.now
+                        provider, code, uri, arrival.flow.verifier, ours, arrival.now
                     ),
                     secret,
                     provider,
                     ports.secrets,
-                    lambda: _time_for(TOKEN_CALL_SECONDS + STORE_SECONDS, attempt),
+                    lambda: _time_for(TOKEN_CALL_SECONDS + STORE_SECONDS, arrival),
                 )
             tokens = tokens._replace(details={**details, **tokens.details})
     except Failure as failure:
-        _note(ports, attempt, burn, failure)
-        raise (failure.clearing(attempt.cookie) if burn.kept is None else failure) from failure.__cause__
-    return _store(tokens, account, keys, burn, attempt, ports)
+        _note(ports, arrival, burn, failure)
+        raise (failure.clearing(arrival.cookie) if burn.kept is None else failure) from failure.__cause__
+    return _store(tokens, account, keys, burn, arrival, ports)
 
 
-def _need_time(seconds: int, reason: Reason, attempt: Attempt) -> None:
-    if not _time_for(seconds, attempt):
+def _need_time(seconds: int, reason: Reason, arrival: Arrival) -> None:
+    if not _time_for(seconds, arrival):
         raise Failure(reason)
 
 
-def _time_for(seconds: int, attempt: Attempt) -> bool:
+def _time_for(seconds: int, arrival: Arrival) -> bool:
     """Nothing is started that could not be finished and stored before Lambda ends us."""
-    return attempt.left() >= seconds + MARGIN_SECONDS
+    return arrival.left() >= seconds + MARGIN_SECONDS
 
 
-def _note(ports: CallbackPorts, attempt: Attempt, burn: Burn, failure: Failure) -> None:
+def _note(ports: CallbackPorts, arrival: Arrival, burn: Burn, failure: Failure) -> None:
     """Leave the reason on the burned flow, so that a reload answers at once; nothing hangs on it."""
     if burn.kept is None:
         with suppress(Failure):
-            ports.flows.fail(attempt.link, state_hash(attempt.flow.state), failure.reason.value)
+            ports.flows.fail(arrival.link, state_hash(arrival.flow.state), failure.reason.value)
 
 
-def _came_before(burn: Burn, attempt: Attempt) -> Result:
+def _came_before(burn: Burn, arrival: Arrival) -> Result:
     """This state was burned by an earlier callback: say what became of it."""
     if burn.status is BurnStatus.DONE:
-        code = confirmation_code(attempt.flow) if burn.pending else None
-        return _connected(attempt, burn.account_id, burn.pending, code)
+        code = confirmation_code(arrival.flow) if burn.pending else None
+        return _connected(arrival, burn.account_id, burn.pending, code)
     if burn.status is BurnStatus.EXHAUSTED:
-        raise Failure(Reason.LINK_EXHAUSTED).clearing(attempt.cookie)
-    if burn.status is BurnStatus.EXCHANGING and attempt.now - burn.burned_at <= EXCHANGE_SECONDS:
+        raise Failure(Reason.LINK_EXHAUSTED).clearing(arrival.cookie)
+    if burn.status is BurnStatus.EXCHANGING and arrival.now - burn.burned_at <= EXCHANGE_SECONDS:
         raise Failure(Reason.FLOW_IN_PROGRESS)
-    raise Failure(Reason.FLOW_USED).clearing(attempt.cookie)
+    raise Failure(Reason.FLOW_USED).clearing(arrival.cookie)
 
 
 def _store(
-    tokens: TokenSet, named: str | None, keys: SealingKeys, burn: Burn, attempt: Attempt, ports: CallbackPorts
+    tokens: TokenSet, named: str | None, keys: SealingKeys, burn: Burn, arrival: Arrival, ports: CallbackPorts
 ) -> Result:
     """Learn the account, seal both tokens, and write everything in one transaction."""
-    code = confirmation_code(attempt.flow) if attempt.link.confirm else None
-    asked = attempt.link.scopes or attempt.provider.scopes
+    code = confirmation_code(arrival.flow) if arrival.link.confirm else None
+    asked = arrival.link.scopes or arrival.provider.scopes
     try:
         with ringing():
-            account = _identify(tokens, named, attempt, ports)
+            account = _identify(tokens, named, arrival, ports)
             new = NewConnection(
-                merchant_id=attempt.link.merchant_id,
-                provider=attempt.provider.id,
+                merchant_id=arrival.link.merchant_id,
+                provider=arrival.provider.id,
                 account=account,
                 tokens=seal_tokens(tokens, account.account_id, asked, keys),
                 connected_at=int(ports.clock()),  # of two exchanges the one that ends later stays
                 burned_at=burn.burned_at,
-                due_at=first_due(tokens, attempt.provider, attempt.now, ports.jitter()),
+                due_at=first_due(tokens, arrival.provider, arrival.now, ports.jitter()),
                 confirmation_hash=confirmation_hash(code) if code else None,
             )
-            _connect(new, attempt, ports)
+            _connect(new, arrival, ports)
     except Failure as failure:
         if failure.reason in (Reason.IDENTITY_UNAVAILABLE, Reason.ACCOUNT_MISSING):
             # Kept before, it lies there already: a failed write would only look like a loss.
             if burn.kept is None:
-                _keep(tokens, named, keys, attempt, ports)
+                _keep(tokens, named, keys, arrival, ports)
             raise
         if failure.reason not in (Reason.STORE_DELAYED, Reason.TOKEN_LOST):  # these leave no time for it
-            _note(ports, attempt, burn, failure)
-        raise failure.clearing(attempt.cookie) from failure.__cause__
-    return _connected(attempt, account.account_id, pending=code is not None, code=code)
+            _note(ports, arrival, burn, failure)
+        raise failure.clearing(arrival.cookie) from failure.__cause__
+    return _connected(arrival, account.account_id, pending=code is not None, code=code)
 
 
-def _identify(tokens: TokenSet, named: str | None, attempt: Attempt, ports: CallbackPorts) -> Account:
+def _identify(tokens: TokenSet, named: str | None, arrival: Arrival, ports: CallbackPorts) -> Account:
     if tokens.account_id is not None:
         return Account(tokens.account_id, verified=True)
-    if attempt.provider.identity is not None:
-        _need_time(IDENTITY_CALL_SECONDS + STORE_SECONDS, Reason.IDENTITY_UNAVAILABLE, attempt)
-    return ports.server.identify(attempt.provider, tokens.access_token, named)
+    if arrival.provider.identity is not None:
+        _need_time(IDENTITY_CALL_SECONDS + STORE_SECONDS, Reason.IDENTITY_UNAVAILABLE, arrival)
+    return ports.server.identify(arrival.provider, tokens.access_token, named)
 
 
-def _connect(new: NewConnection, attempt: Attempt, ports: CallbackPorts) -> None:
+def _connect(new: NewConnection, arrival: Arrival, ports: CallbackPorts) -> None:
     """Store it; when the table will not take it, the sealed token set goes to the recovery queue."""
-    burned = state_hash(attempt.flow.state)
+    burned = state_hash(arrival.flow.state)
     try:
-        _expect_account(new.account.account_id, attempt)
-        ports.connections.connect(new, attempt.link, burned)
+        _expect_account(new.account.account_id, arrival)
+        ports.connections.connect(new, arrival.link, burned)
     except Failure as failure:
         if failure.reason in (Reason.UNINSTALLED_MEANWHILE, Reason.ACCOUNT_MISMATCH):
             discard(of_exchange(new), ports.revocations)
             raise
         try:
-            ports.recovery.put(new, attempt.link, burned)
+            ports.recovery.put(new, arrival.link, burned)
         except Failure:
             raise Failure(Reason.TOKEN_LOST) from None
         raise Failure(Reason.STORE_DELAYED) from None
 
 
 def _keep(
-    tokens: TokenSet, named: str | None, keys: SealingKeys, attempt: Attempt, ports: CallbackPorts
+    tokens: TokenSet, named: str | None, keys: SealingKeys, arrival: Arrival, ports: CallbackPorts
 ) -> None:
     """Keep the token set sealed on the flow's row until the provider says whose it is."""
     try:
         with ringing():
-            ports.flows.keep(attempt.link, state_hash(attempt.flow.state), seal_whole(tokens, named, keys))
+            ports.flows.keep(arrival.link, state_hash(arrival.flow.state), seal_whole(tokens, named, keys))
     except Failure as failure:
-        raise Failure(Reason.TOKEN_LOST, failure.detail).clearing(attempt.cookie) from failure.__cause__
+        raise Failure(Reason.TOKEN_LOST, failure.detail).clearing(arrival.cookie) from failure.__cause__
 
 
-def _connected(attempt: Attempt, account_id: str, pending: bool, code: str | None = None) -> Result:
+def _connected(arrival: Arrival, account_id: str, pending: bool, code: str | None = None) -> Result:
     """The way back to the product; the flow's cookie becomes a marker that it is done."""
     status = "pending_confirmation" if pending else "connected"
-    key = connection_key(attempt.provider.id, account_id)
-    parameters = {"connection": key, "status": status, "ref": attempt.ref}
+    key = connection_key(arrival.provider.id, account_id)
+    parameters = {"connection": key, "status": status, "ref": arrival.ref}
     parameters |= {"confirmation": code} if code else {}
-    done = attempt.flow._replace(account=account_id, pending=pending, verifier="")
-    left = max(1, FLOW_SECONDS - (attempt.now - attempt.flow.started_at))
-    location = with_parameters(attempt.link.return_to, parameters)
-    cookies = (set_cookie(attempt.cookie, encode_flow(done), left),)
-    return Result(status, *attempt.who, location, cookies=cookies)
+    done = arrival.flow._replace(account=account_id, pending=pending, verifier="")
+    left = max(1, FLOW_SECONDS - (arrival.now - arrival.flow.started_at))
+    location = with_parameters(arrival.link.return_to, parameters)
+    cookies = (set_cookie(arrival.cookie, encode_flow(done), left),)
+    return Result(status, *arrival.who, location, cookies=cookies)

@@ -47,7 +47,7 @@ def list_connections(asked: Asked, connections: Connections) -> Listed:
     if asked.provider is not None and not is_provider_id(asked.provider):
         raise _malformed("the provider is not a provider id")
     if asked.status is not None and asked.status not in LISTED:
-        raise _malformed("the status is none that a connection in a list has")
+        raise _malformed("no listed connection has this status")
     if not 1 <= asked.limit <= MAX_LIMIT:
         raise _malformed("the limit must be a whole number from 1 to 100")
     after = None if asked.next is None else _after(asked.next, asked)
@@ -61,7 +61,7 @@ def show_connection(key: Key, connections: Connections) -> Connection:
     Raises:
         Failure: CONNECTION_NOT_FOUND when there never was one, STORAGE_UNAVAILABLE.
     """
-    if not (is_name(key.merchant_id) and is_provider_id(key.provider) and is_name(key.account_id)):
+    if not key.is_possible:
         raise Failure(Reason.CONNECTION_NOT_FOUND)
     row = connections.read(*key)
     if row is None:
@@ -93,5 +93,5 @@ def _after(cursor: str, asked: Asked) -> str:
     provider, _, account_id = after.partition("#")
     named = is_provider_id(provider) and is_name(account_id) and asked.provider in (None, provider)
     if mark != _mark(asked) or not named:
-        raise _malformed("the next must be what the page before it came with, for the same list")
+        raise _malformed("next must be the value that the previous page returned, for the same list")
     return after

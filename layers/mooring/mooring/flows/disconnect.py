@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mooring.core.errors import Failure, Reason
-from mooring.core.names import is_name, is_provider_id
 from mooring.core.upkeep import Key
 from mooring.core.upkeep_ports import Endings
 
@@ -22,7 +21,7 @@ def disconnect(key: Key, ports: DisconnectPorts) -> bool:
     Raises:
         Failure: CONNECTION_NOT_FOUND when there never was one, STORAGE_UNAVAILABLE.
     """
-    if not (is_name(key.merchant_id) and is_provider_id(key.provider) and is_name(key.account_id)):
+    if not key.is_possible:
         raise Failure(Reason.CONNECTION_NOT_FOUND)
     ended = ports.endings.disconnect(key, int(ports.clock()))
     if ended is None:

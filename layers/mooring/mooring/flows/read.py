@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from mooring.core.connection import Connection, Status
 from mooring.core.errors import ConnectionFailure, Failure, Reason
-from mooring.core.names import is_name, is_provider_id
 from mooring.core.ports import Connections, Sealer
 from mooring.core.tokens import SealedField
 from mooring.core.upkeep import Answer, Cause, Key, Order, Seen
@@ -77,7 +76,7 @@ def read_token(key: Key, min_ttl: int, ports: ReadPorts, left: Callable[[], floa
 
 
 def _active(key: Key, ports: ReadPorts) -> tuple[Connection, SealedField]:
-    if not (is_name(key.merchant_id) and is_provider_id(key.provider) and is_name(key.account_id)):
+    if not key.is_possible:
         raise Failure(Reason.CONNECTION_NOT_FOUND)
     row = ports.connections.read(*key)
     if row is None:

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from mooring.core.connection import Connection, Status
 from mooring.core.errors import ConnectionFailure, Failure, Reason
-from mooring.core.names import is_name, is_provider_id
 from mooring.core.ports import Connections
 from mooring.core.upkeep import Answer, Order
 from mooring.core.upkeep_ports import Refresher
@@ -31,7 +30,7 @@ def renew(order: Order, ports: RenewPorts) -> tuple[Answer, Connection]:
             the reason why it could not be refreshed now.
     """
     key = order.key
-    if not (is_name(key.merchant_id) and is_provider_id(key.provider) and is_name(key.account_id)):
+    if not key.is_possible:
         raise Failure(Reason.CONNECTION_NOT_FOUND)
     answer = ports.refresher.refresh(order)
     row = ports.connections.read(*key)

@@ -76,10 +76,7 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
     opened = {name: circuit for name, circuit in circuits.items() if circuit.is_open}
     _forget(ports.queued, now, depth)
     firsts = pages.firsts(providers)
-    overdue = {
-        provider: max((now - page.rows[0].due_at for page in found if page.rows), default=0)
-        for provider, found in firsts.items()
-    }
+    overdue = {provider: _belated(found, now) for provider, found in firsts.items()}
     shares = fair_shares(firsts, circuits, ports.queued, limit=limit, depth=depth, now=now)
     trials = [firsts[name] for name, circuit in opened.items() if circuit.not_before <= now]
     streams = {name: pages.stream(name, firsts[name], ports.queued) for name in shares}
@@ -93,11 +90,8 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
             enqueued += _queue(batch, standings, now, opened, ports)
         except Failure as failure:
             failed.append(failure)
-            continue
-        for key, standing in standings.items():
-            # A failed refresh moves `due_at`; how belated it is shows since when it has been failing.
-            since = now if standing.failing_since is None else standing.failing_since
-            overdue[key.provider] = max(overdue[key.provider], now - since)
+        else:
+            _add_failing(standings, overdue, now)
     if failed:
         raise Failure(failed[0].reason, f"{failed[0].detail}: {len(failed)} parts failed, {enqueued} queued")
     # Last: counting must not keep anything from being refreshed.
@@ -107,6 +101,17 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
     return Swept(
         enqueued, max(late.values(), default=0), late, depth, stranded, tuple(sorted(opened)), refusing
     )
+
+
+def _belated(pages: Sequence[DuePage], now: int) -> int:
+    return max((now - page.rows[0].due_at for page in pages if page.rows), default=0)
+
+
+def _add_failing(standings: Mapping[Key, Standing], overdue: dict[str, int], now: int) -> None:
+    """A failed refresh moves `due_at`; how belated it is shows since when it has been failing."""
+    for key, standing in standings.items():
+        since = now if standing.failing_since is None else standing.failing_since
+        overdue[key.provider] = max(overdue[key.provider], now - since)
 
 
 def _forget(queued: dict[DueRow, int], now: int, depth: int) -> None:

@@ -96,8 +96,12 @@ class Watch:
                 self._circuits.put_off(provider, not_before)
             elif enough and not known:
                 self._circuits.open(provider, failure.reason, now, not_before)
-                met.circuit = Circuit(provider, failure.reason.value, now, not_before)
-                met.looked_at = met.tried_at = now
+                with self._lock:
+                    self._met[provider] = (
+                        met  # an answer meanwhile may have dropped it, but the circuit is open
+                    )
+                    met.circuit = Circuit(provider, failure.reason.value, now, not_before)
+                    met.looked_at = met.tried_at = now
 
     def _see(self, met: _Met, found: Circuit | None) -> None:
         open_now = found if found is not None and found.is_open else None

@@ -35,18 +35,10 @@ class OAuth2:
         standard = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         if provider.authorize.pkce:
             standard["code_verifier"] = verifier
-        answer = self._token_call(provider, provider.token, standard, client_secret, TOKEN_CALL_SECONDS)
+        answer = self._token_call(provider, provider.token, standard, client_secret)
         return read_token_set(answer, provider, now)
 
-    def refresh(
-        self,
-        provider: Provider,
-        refresh_token: str,
-        client_secret: str,
-        now: int,
-        *,
-        deadline: float = TOKEN_CALL_SECONDS,
-    ) -> TokenSet:
+    def refresh(self, provider: Provider, refresh_token: str, client_secret: str, now: int) -> TokenSet:
         """Refresh a token (RFC 6749 6). One POST, never repeated.
 
         Args:
@@ -54,7 +46,6 @@ class OAuth2:
             refresh_token: the connection's refresh token.
             client_secret: ours; not sent by a public client.
             now: epoch seconds; lifetimes count from here.
-            deadline: total time of the call in seconds; more than `TOKEN_CALL_SECONDS` is not given.
 
         Returns:
             The new token set. `refresh_token` None means that the one just used stays in use, and
@@ -67,8 +58,7 @@ class OAuth2:
             detail = "the descriptor has no refresh part"
             raise TokenCallFailure(Outcome.MISCONFIGURED, Reason.PROVIDER_MISCONFIGURED, detail)
         standard = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        seconds = min(deadline, TOKEN_CALL_SECONDS)
-        answer = self._token_call(provider, provider.refresh, standard, client_secret, seconds)
+        answer = self._token_call(provider, provider.refresh, standard, client_secret)
         return read_token_set(answer, provider, now, refreshing=True)
 
     def probe(self, provider: Provider, access_token: str, account_id: str) -> Probe:
@@ -109,12 +99,7 @@ class OAuth2:
         return Account(account, verified=True)
 
     def _token_call(
-        self,
-        provider: Provider,
-        leg: Token | Refresh,
-        standard: dict[str, str],
-        client_secret: str,
-        deadline: float,
+        self, provider: Provider, leg: Token | Refresh, standard: dict[str, str], client_secret: str
     ) -> HttpResponse:
         """One POST to a token endpoint; both legs authenticate and encode as `token` says."""
         headers = {"accept": "application/json"}
@@ -124,9 +109,8 @@ class OAuth2:
             standard |= {"client_id": provider.client_id, "client_secret": client_secret}
         sent = {leg.parameters[ours]: value for ours, value in standard.items() if ours in leg.parameters}
         body, headers["content-type"] = encode({**sent, **leg.extra}, provider.token.body)
-        request = HttpRequest(
-            "POST", leg.url, headers, body, provider.hosts, local=provider.local, deadline=deadline
-        )
+        hosts, local = provider.hosts, provider.local
+        request = HttpRequest("POST", leg.url, headers, body, hosts, local=local, deadline=TOKEN_CALL_SECONDS)
         try:
             return self._http.send(request)
         except HttpFault as fault:

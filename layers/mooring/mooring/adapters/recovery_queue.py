@@ -6,9 +6,6 @@ Writing and reading stand side by side, because a worker of a later release read
 a change to the shape raises `SCHEMA`, and `parse` goes on reading the old one.
 """
 
-from typing import TYPE_CHECKING
-
-from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.message_fields import (
     Fields,
     dump,
@@ -30,14 +27,11 @@ from mooring.adapters.message_fields import (
     texts,
     written,
 )
+from mooring.adapters.sqs_queue import SqsQueue
 from mooring.core.connection import Account, NewConnection
-from mooring.core.errors import Reason
 from mooring.core.link import Link
 from mooring.core.tokens import SealedTokens
 from mooring.core.upkeep import FreshTokens, Recovered, Refreshed
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 SCHEMA = 1
 AGAIN_SECONDS = 15
@@ -47,17 +41,8 @@ CONNECTED, REFRESHED = "connected", "refreshed"
 MAX_BYTES = 262_144
 
 
-class SqsRecoveryQueue:
-    """The recovery queue in SQS.
-
-    Args:
-        client: an SQS client.
-        queue_url: the queue's URL.
-    """
-
-    def __init__(self, client: "SQSClient", queue_url: str) -> None:
-        self._client = client
-        self._queue_url = queue_url
+class SqsRecoveryQueue(SqsQueue):
+    """The recovery queue in SQS."""
 
     def put(self, new: NewConnection, link: Link, state_hash: str) -> None:
         """Queue a finished exchange (ciphertext only). Raises `Failure(STORAGE_UNAVAILABLE)`."""
@@ -67,24 +52,9 @@ class SqsRecoveryQueue:
         """Queue a refreshed token set (ciphertext only). Raises `Failure(STORAGE_UNAVAILABLE)`."""
         self._send(refreshed_message(refreshed))
 
-    def again_soon(self, receipt_handle: str, seconds: int = AGAIN_SECONDS) -> None:
-        """Let a message that was received, and is left in the queue, come again before its time.
-
-        Args:
-            receipt_handle: of this receipt of it.
-            seconds: from now, 0 to 43,200.
-
-        Raises:
-            Failure: STORAGE_UNAVAILABLE; it comes again all the same, when its visibility timeout has passed.
-        """
-        with failing_as(Reason.STORAGE_UNAVAILABLE):
-            self._client.change_message_visibility(
-                QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
-            )
-
-    def _send(self, body: str) -> None:
-        with failing_as(Reason.STORAGE_UNAVAILABLE):
-            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
+    def again_soon(self, receipt_handle: str) -> None:
+        """Let a message come again in `AGAIN_SECONDS`; see `again_in`."""
+        self.again_in(receipt_handle, AGAIN_SECONDS)
 
 
 def message(new: NewConnection, link: Link, state_hash: str) -> str:

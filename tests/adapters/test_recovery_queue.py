@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.adapters.kms import Kms
+from mooring.adapters.recovery_queue import SqsRecoveryQueue, message, parse, refreshed_message
 from mooring.adapters.sealing import EnvelopeSealer
-from mooring.adapters.sqs import SqsRecoveryQueue, message, parse, refreshed_message
 from mooring.core.errors import Failure, Reason
 from mooring.core.tokens import SealedField, SealedTokens
 from mooring.core.upkeep import FreshTokens, Key, Recovered, Refreshed, Seen
@@ -307,7 +307,7 @@ def test_a_message_comes_again_long_before_its_visibility_timeout_has_passed(aws
     queue = SqsRecoveryQueue(sqs, url)
     queue.put_refreshed(REFRESHED)
     (first,) = sqs.receive_message(QueueUrl=url)["Messages"]
-    queue.again_soon(first["ReceiptHandle"], 1)
+    queue.again_in(first["ReceiptHandle"], 1)
     assert "Messages" not in sqs.receive_message(QueueUrl=url)
     deadline = time.monotonic() + 10
     while not (found := sqs.receive_message(QueueUrl=url).get("Messages", [])):
