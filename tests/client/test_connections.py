@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,25 @@ def test_what_is_missing_is_named() -> None:
         Connections("prod")
     with pytest.raises(SetupError, match="https://"):
         Connections("prod", REGION, "http://connect.example.com")
+
+
+def test_missing_credentials_are_a_matter_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections = Connections("prod", REGION, "https://connect.example.com")
+    asks: list[Callable[[], object]] = [
+        lambda: connections.token("m-1", "acme", "default"),
+        lambda: connections.token("m-1", "acme"),
+        lambda: connections.list("m-1"),
+        lambda: connections.disconnect("m-1", "acme", "default"),
+    ]
+    for ask in asks:
+        with pytest.raises(SetupError, match="no AWS credentials: give Connections a boto3 session"):
+            ask()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "half-of-them")
+    with pytest.raises(SetupError, match="missing: AWS_SECRET_ACCESS_KEY"):
+        Connections("prod", REGION)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(SetupError, match="nobody"):
+        Connections("prod", REGION)
 
 
 def test_without_an_address_of_the_api_reading_works_as_long_as_tokens_live(world: RealWorld) -> None:

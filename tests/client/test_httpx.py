@@ -183,6 +183,40 @@ def test_a_pause_is_waited_for(send: Send, provider: ProviderServer, clock: Fake
     assert clock() - began == 20
 
 
+def test_a_request_and_its_redirects_wait_no_longer_in_all(
+    connections: FakeConnections, connected: str, provider: ProviderServer, clock: FakeClock
+) -> None:
+    pause, began = Answer(429, {"Retry-After": "20"}), clock()
+    provider.answers = [pause, Answer(302, {"Location": "/next"}), pause]
+    transport = ProviderTransport(connections, MERCHANT, PROVIDER)
+    with httpx.Client(transport=transport, follow_redirects=True) as client:
+        request = client.build_request("GET", "things")
+        with pytest.raises(RateLimited, match="20 seconds"):
+            client.send(request)
+        assert clock() - began == 20
+        clock.advance(20)
+        for _ in range(2):
+            provider.answers = [pause]
+            assert client.send(request).status_code == 200, "sent anew, it may wait as long again"
+
+
+def test_so_they_do_without_holding_up_the_loop(provider: ProviderServer) -> None:
+    real = FakeConnections()
+    real.api(PROVIDER, provider.base_url)
+    real.connect(MERCHANT, PROVIDER)
+    pause = Answer(429, {"Retry-After": "1"}, b"")
+    provider.answers = [pause, Answer(302, {"Location": "/next"}), pause]
+
+    async def ask() -> None:
+        transport = AsyncProviderTransport(real, MERCHANT, PROVIDER, max_wait=1.5)
+        async with httpx.AsyncClient(transport=transport, follow_redirects=True) as client:
+            with pytest.raises(RateLimited):
+                await client.get("things")
+
+    anyio.run(ask)
+    assert len(provider.asked) == 3
+
+
 @every_kind
 def test_a_pause_that_does_not_fit_raises(send: Send, provider: ProviderServer) -> None:
     provider.answers = [Answer(429, {"Retry-After": "31"})]

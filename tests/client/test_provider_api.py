@@ -49,8 +49,15 @@ def test_what_is_refused_is_told_without_path_query_or_user() -> None:
     assert "canary" not in str(refused.value)
     with pytest.raises(NotTheProvider, match="without a host"):
         API.check("canary", None)
-    with pytest.raises(NotTheProvider, match="not enabled any more"):
-        API._replace(hosts=()).check("https://api.acme.example/", None)
+
+
+def test_without_hosts_the_token_is_sent_to_nobody() -> None:
+    with pytest.raises(NotTheProvider) as refused:
+        API._replace(hosts=()).check("https://api.acme.example/canary", None)
+    assert str(refused.value) == (
+        "the token is sent to nobody, so not to api.acme.example: Mooring names no host of this provider, "
+        "as when it is not enabled any more"
+    )
 
 
 @pytest.mark.parametrize("host", ["evil.example", "api.acme.example.evil.example", "cdn.acme.example", ""])

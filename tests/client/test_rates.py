@@ -3,8 +3,10 @@
 import pytest
 
 from mooring.client.rates import LONGEST_SECONDS, Rates
+from mooring.client.remembered import MOST
 from mooring.core.provider import RateLimit
 from tests.fakes.clock import FakeClock
+from tests.support.far_west import five_hours_west
 
 PLACE = ("acme", "shop-1")
 LIMIT = RateLimit(5, 1, "account", "RateLimit-Remaining", "RateLimit-Reset")
@@ -34,6 +36,9 @@ def noted(headers: dict[str, str], status: int = 200, limit: RateLimit | None = 
         ({"retry-after": "12", "ratelimit-reset": "3"}, 429, 12),
         ({"ratelimit-reset": "3"}, 429, 3),
         ({"retry-after": "Fri, 15 Jan 2027 08:00:30 GMT"}, 429, 30),
+        ({"retry-after": "Fri Jan 15 08:00:30 2027"}, 429, 30),
+        ({"retry-after": "Fri, 15 Jan 2027 08:00:30 -0000"}, 429, 30),
+        ({"retry-after": "Sat, 01 Jan 2000 00:00:00 GMT"}, 429, 0),
         ({"retry-after": "Fri, 99 Jan 2027 08:00:30 GMT"}, 429, 0),
         ({"retry-after": "-5"}, 429, 0),
         ({"retry-after": "nan"}, 429, 0),
@@ -47,6 +52,12 @@ def noted(headers: dict[str, str], status: int = 200, limit: RateLimit | None = 
 )
 def test_how_long_nothing_is_sent(headers: dict[str, str], status: int, seconds: float) -> None:
     assert noted(headers, status) == seconds
+
+
+@pytest.mark.parametrize("end", ["Fri Jan 15 08:00:30 2027", "Fri, 15 Jan 2027 08:00:30 -0000"])
+def test_a_date_means_the_same_where_the_machine_has_another_time(end: str) -> None:
+    with five_hours_west():
+        assert noted({"retry-after": end}, 429) == 30
 
 
 def test_headers_count_only_where_the_descriptor_names_them() -> None:
@@ -77,3 +88,10 @@ def test_a_clock_that_is_set_back_keeps_nobody_still_for_long() -> None:
     rates.note(PLACE, 429, {"retry-after": "30"}, None)
     clock.advance(-10 * LONGEST_SECONDS)
     assert rates.left(PLACE) == LONGEST_SECONDS
+
+
+def test_what_is_remembered_is_limited() -> None:
+    rates = Rates(FakeClock())
+    for number in range(MOST + 1):
+        rates.note(("acme", f"m-{number}"), 429, {"retry-after": "30"}, None)
+    assert [rates.left(("acme", f"m-{number}")) for number in (0, 1, MOST)] == [0, 30, 30]

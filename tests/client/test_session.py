@@ -134,8 +134,10 @@ def test_a_redirect_that_repeats_the_query_does_not_bring_the_token_back(
         provider.answers = [Answer(302, {"Location": "https://elsewhere.example/?access_token=canary&c=d"})]
         elsewhere = session.get("things")
     assert elsewhere.headers["Location"] == "https://elsewhere.example/?c=d"
+    assert elsewhere.raw.headers["Location"] == "https://elsewhere.example/?c=d"
     told = [answer, *answer.history, elsewhere]
     assert not [each for each in told if "canary" in f"{each.url}{each.request.url}{each.headers}"]
+    assert not [each for each in told if "canary" in str(each.raw.headers)]
 
 
 def test_a_session_moves_to_the_account_that_is_connected_now(
@@ -429,6 +431,30 @@ def test_a_pause_that_does_not_fit_raises_and_nothing_more_is_sent(
         assert patient.get("things").ok
     clock.advance(31)
     assert session.get("things").ok
+
+
+def test_a_request_and_its_redirects_wait_no_longer_in_all(
+    session: ProviderSession, provider: ProviderServer, clock: FakeClock
+) -> None:
+    pause, began = Answer(429, {"Retry-After": "20"}), clock()
+    provider.answers = [pause, Answer(302, {"Location": "/next"}), pause]
+    with pytest.raises(RateLimited, match="20 seconds"):
+        session.get("things")
+    assert clock() - began == 20
+    clock.advance(20)
+    provider.answers = [pause]
+    assert session.get("things").ok, "the next request may wait as long again"
+
+
+def test_so_they_do_where_the_caller_follows(
+    session: ProviderSession, provider: ProviderServer, clock: FakeClock
+) -> None:
+    pause = Answer(429, {"Retry-After": "20"})
+    provider.answers = [pause, Answer(302, {"Location": "/next"}), pause]
+    following = session.get("things", allow_redirects=False).next
+    assert following is not None
+    with pytest.raises(RateLimited, match="20 seconds"):
+        session.send(following)
 
 
 def test_a_429_that_says_nothing_is_the_answer(session: ProviderSession, provider: ProviderServer) -> None:

@@ -251,7 +251,7 @@ class ClientBattery:
         self, world: World, names: tuple[str, str, str | None]
     ) -> None:
         for ask in (world.connections.token, world.connections.session, world.connections.disconnect):
-            with pytest.raises(ValueError, match="is not the id of one"):
+            with pytest.raises(ValueError, match=r"^not an? (merchant|provider|account) id: "):
                 ask(*names)
 
     # the account that is not named
@@ -379,7 +379,7 @@ class ClientBattery:
             world.connections.list(merchant)
         with pytest.raises(ValueError, match="bogus"):
             world.connections.list(merchant, status="bogus")
-        with pytest.raises(ValueError, match="is not the id of one"):
+        with pytest.raises(ValueError, match="not a provider id"):
             world.connections.list(merchant, "")
 
     def test_a_long_list_is_whole(self, world: World, merchant: str) -> None:
@@ -418,6 +418,44 @@ class ClientBattery:
                 world.connections.token(merchant, PROVIDER, account)
         with pytest.raises(NotConnected):
             world.connections.disconnect(a_merchant(), PROVIDER, "default")
+
+    def test_what_is_cut_off_is_the_account_that_is_connected_now(self, world: World, merchant: str) -> None:
+        world.connect(merchant, account="shop-1")
+        assert world.connections.token(merchant, PROVIDER).account_id == "shop-1"
+        world.end(merchant, "uninstalled", account="shop-1")
+        world.connect(merchant, account="shop-2")
+        world.connections.disconnect(merchant, PROVIDER)
+        assert [each.status for each in world.connections.list(merchant)] == ["uninstalled", "disconnected"]
+
+    def test_of_several_accounts_none_is_cut_off(self, world: World, merchant: str) -> None:
+        world.connect(merchant, account="shop-1")
+        assert world.connections.token(merchant, PROVIDER).account_id == "shop-1"
+        world.connect(merchant, account="shop-2")
+        for ask in (world.connections.disconnect, world.connections.token):
+            with pytest.raises(SeveralAccounts):
+                ask(merchant, PROVIDER)
+        assert [each.status for each in world.connections.list(merchant)] == ["active"] * 2
+
+    def test_nothing_is_cut_off_by_guess_while_the_table_is_out(self, world: World, merchant: str) -> None:
+        world.connect(merchant)
+        token = world.connections.token(merchant, PROVIDER)
+        with world.outage("table"):
+            with pytest.raises(TokenUnavailable, match="storage_unavailable"):
+                world.connections.disconnect(merchant, PROVIDER)
+            assert world.connections.token(merchant, PROVIDER).value == token.value
+        assert world.connections.token(merchant, PROVIDER) == token
+
+    @pytest.mark.parametrize(
+        ("status", "error"), [("uninstalled", Uninstalled), ("needs_reconnect", Disconnected)]
+    )
+    def test_a_disconnect_ends_what_had_not_ended(
+        self, world: World, merchant: str, status: str, error: type[NoConnection]
+    ) -> None:
+        world.connect(merchant)
+        world.end(merchant, status)
+        world.connections.disconnect(merchant, PROVIDER, "default")
+        with pytest.raises(error):
+            world.connections.token(merchant, PROVIDER, "default")
 
     def test_without_the_api_nothing_is_reported_or_cut_off(self, world: World, merchant: str) -> None:
         world.connect(merchant)

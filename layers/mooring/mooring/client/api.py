@@ -14,7 +14,7 @@ from botocore.utils import get_environ_proxies
 
 from mooring.client.access_token import AccessToken, Facts
 from mooring.client.errors import SetupError, TokenUnavailable
-from mooring.client.failures import refused
+from mooring.client.failures import NO_CREDENTIALS, refused
 from mooring.client.ports import Given, Report
 from mooring.client.provider_api import parse_provider_api
 from mooring.core.errors import Reason
@@ -101,7 +101,7 @@ class SignedApi:
         except BotoCoreError as error:
             raise TokenUnavailable(Reason.API_UNAVAILABLE, type(error).__name__) from None
         if frozen is None:
-            raise SetupError("there are no AWS credentials to sign with: give Connections a boto3 session")
+            raise SetupError(NO_CREDENTIALS)
         SigV4Auth(frozen, "execute-api", self._region).add_auth(request)
 
     def _send(self, request: AWSRequest) -> tuple[int, bytes]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mooring.client.session import ProviderSession
 
 _PAGE = 100
+_NAME = "1 to 128 of A-Z a-z 0-9 . _ : - (and not . or .. alone)"
+_PROVIDER = "2 to 32 of a-z 0-9 - with a letter first"
 
 
 class BaseConnections:
@@ -55,7 +57,7 @@ class BaseConnections:
             NoConnection: NotConnected, NeedsReconnect, Uninstalled or Disconnected.
             SeveralAccounts: none was named, and there are several.
             TokenUnavailable: there is none now; NotAllowed when a policy forbids it.
-            SetupError: a setting is missing.
+            SetupError: a setting is missing, or there are no AWS credentials.
         """
         ttl = max(0, min(min_ttl, MAX_MIN_TTL))
         return self._with_key(merchant, provider, account, lambda key: self._reading().token(key, ttl))
@@ -67,9 +69,9 @@ class BaseConnections:
 
         Raises:
             TokenUnavailable: the table cannot be asked; NotAllowed when a policy forbids it.
-            SetupError: a setting is missing.
+            SetupError: a setting is missing, or there are no AWS credentials.
         """
-        _check(Key(merchant, "any" if provider is None else provider, "any"))
+        _check(merchant, provider, None)
         wanted = Wanted(_PAGE, provider, Status(status) if status is not None else None)
         try:
             return self._reading().list(merchant, wanted)
@@ -85,20 +87,28 @@ class BaseConnections:
         Raises:
             NoConnection: the connection has ended, perhaps by this very report.
             TokenUnavailable: the API does not answer, or NotAllowed.
-            SetupError: it is not known where the API is.
+            SetupError: it is not known where the API is, or there are no AWS credentials.
         """
         return self._reading().report(token)
 
     def disconnect(self, merchant: str, provider: str, account: str | None = None) -> None:
         """Cut a connection off: its tokens are erased at once, everywhere. May be repeated.
 
+        Where no account is named, it is looked up each time: the API would also take one that ended a while
+        ago, and another would stay connected.
+
         Raises:
             NotConnected: there never was such a connection.
             SeveralAccounts: none was named, and there are several.
-            TokenUnavailable: the API does not answer, or NotAllowed.
-            SetupError: it is not known where the API is.
+            TokenUnavailable: the API does not answer, or the table, where no account is named; or NotAllowed.
+            SetupError: it is not known where the API is, or there are no AWS credentials.
         """
-        self._with_key(merchant, provider, account, lambda key: self._reading().disconnect(key))
+        _check(merchant, provider, account)
+        reading = self._reading()
+        if account is None:
+            reading.disconnect(reading.account_now(merchant, provider))
+        else:
+            reading.disconnect(Key(merchant, provider, account))
 
     def session(
         self,
@@ -114,7 +124,8 @@ class BaseConnections:
             merchant: the merchant's id.
             provider: the provider's id.
             account: the account's id; None for the merchant's only one.
-            max_wait: for how many seconds a request may wait where the provider asks for a pause.
+            max_wait: for how many seconds a request, its redirects included, may wait where the provider asks
+                for a pause.
         """
         # requests takes a quarter of a second to import, and not everybody needs it.
         from mooring.client.session import ProviderSession
@@ -125,7 +136,7 @@ class BaseConnections:
         self, merchant: str, provider: str, account: str | None = None, *, max_wait: float = MAX_WAIT_SECONDS
     ) -> ProviderCalls:
         """What a session is made of, for HTTP libraries other than requests: see `mooring.client.httpx`."""
-        _check(Key(merchant, provider, "any" if account is None else account))
+        _check(merchant, provider, account)
 
         def key() -> Key:
             return self._with_key(merchant, provider, account, lambda found: found)
@@ -139,7 +150,7 @@ class BaseConnections:
         self, merchant: str, provider: str, account: str | None, do: Callable[[Key], Result]
     ) -> Result:
         """Do something with a connection; an account that was not named is looked up, again if it ended."""
-        _check(Key(merchant, provider, "any" if account is None else account))
+        _check(merchant, provider, account)
         if account is not None:
             return do(Key(merchant, provider, account))
         key, known = self._reading_account(merchant, provider)
@@ -155,12 +166,11 @@ class BaseConnections:
         return self._reading().account(merchant, provider)
 
 
-def _check(key: Key) -> None:
+def _check(merchant: str, provider: str | None, account: str | None) -> None:
     """Raise ValueError for what no connection can be called."""
-    for what, right in (
-        ("merchant", is_name(key.merchant_id)),
-        ("provider", is_provider_id(key.provider)),
-        ("account", is_name(key.account_id)),
-    ):
-        if not right:
-            raise ValueError(f"the {what} is not the id of one: see docs/glossary.md")
+    if not is_name(merchant):
+        raise ValueError(f"not a merchant id: {_NAME}")
+    if provider is not None and not is_provider_id(provider):
+        raise ValueError(f"not a provider id: {_PROVIDER}")
+    if account is not None and not is_name(account):
+        raise ValueError(f"not an account id: {_NAME}")

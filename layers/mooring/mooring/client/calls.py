@@ -14,6 +14,13 @@ MAX_WAIT_SECONDS = 30.0
 _UNAUTHORIZED = 401
 
 
+class Wait:
+    """For how many seconds a request may still wait; where a redirect leads, the same is left of them."""
+
+    def __init__(self, left: float) -> None:
+        self.left = left
+
+
 class ProviderCalls:
     """All calls of one connection.
 
@@ -36,8 +43,13 @@ class ProviderCalls:
         """Wait."""
         self._reading().ports.sleep(seconds)
 
-    def begin(self, url: str, host_header: str | None) -> "ProviderCall":
+    def begin(self, url: str, host_header: str | None, wait: Wait | None = None) -> "ProviderCall":
         """One request to a whole address; before any token is read, the address is checked.
+
+        Args:
+            url: the address.
+            host_header: a `Host` header that the caller set.
+            wait: that of the request which was redirected to here.
 
         Raises:
             NotTheProvider: the token may not be sent there.
@@ -46,21 +58,36 @@ class ProviderCalls:
         reading, key = self._reading(), self._key()
         api = reading.api(key)
         api.check(url, host_header)
-        call = ProviderCall(reading, key, api, url, self.max_wait)
-        call.find = self._key
-        return call
+        return ProviderCall(reading, key, api, url, wait or Wait(self.max_wait), self._key)
 
 
 class ProviderCall:
-    """One request: `pause` until that is 0, `place`, send, then ask whether `again`."""
+    """One request: `pause` until that is 0, `place`, send, then ask whether `again`.
 
-    def __init__(self, reading: Reading, key: Key, api: ProviderApi, url: str, max_wait: float) -> None:
+    Args:
+        reading: the reading of this process.
+        key: the connection.
+        api: of its provider.
+        url: where the request goes.
+        wait: for how long it may wait for the provider's limits.
+        find: finds the connection anew, should it have gone to another account.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        key: Key,
+        api: ProviderApi,
+        url: str,
+        wait: Wait,
+        find: Callable[[], Key],
+    ) -> None:
         self._reading = reading
         self._key = key
         self._api = api
         self._url = url
-        self.find: Callable[[], Key] = lambda: key
-        self._left = max_wait
+        self._find = find
+        self.wait = wait
         self._token: AccessToken | None = None
         self._repeated: set[int] = set()
         # Where the descriptor does not say whose limit it is, one account's must not hold up all others.
@@ -74,9 +101,9 @@ class ProviderCall:
             RateLimited: that is longer than this request may still wait.
         """
         seconds = self._reading.rates.left(self._place)
-        if seconds > self._left:
+        if seconds > self.wait.left:
             raise RateLimited(self._key.provider, seconds)
-        self._left -= seconds
+        self.wait.left -= seconds
         return seconds
 
     def place(self) -> Placed:
@@ -111,7 +138,7 @@ class ProviderCall:
             return self._renewed() and resendable
         if status != TOO_MANY or wait is None or not first or not resendable:
             return False
-        if wait > self._left:
+        if wait > self.wait.left:
             raise RateLimited(self._key.provider, wait)
         return True
 
@@ -126,7 +153,7 @@ class ProviderCall:
 
     def _moved(self) -> bool:
         """Whether the merchant's only connection is of another account by now, at the same address."""
-        key = self.find()
+        key = self._find()
         if key == self._key or self._reading.api(key).base_url != self._api.base_url:
             return False
         self._key = key

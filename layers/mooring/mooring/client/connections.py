@@ -61,6 +61,15 @@ class Connections(BaseConnections):
         return f"Connections(stage={self._stage!r})"
 
     def _ports(self) -> Ports:
+        from botocore.exceptions import PartialCredentialsError, ProfileNotFound
+
+        try:
+            return self._in_aws()
+        except (PartialCredentialsError, ProfileNotFound) as error:
+            # They name a variable or a profile, and nothing that is in it.
+            raise SetupError(f"boto3 finds no AWS credentials: {error}") from None
+
+    def _in_aws(self) -> Ports:
         from boto3.session import Session
 
         from mooring.adapters.aws import Aws

@@ -29,7 +29,7 @@ class MooringError(Exception):
 
 
 class SetupError(MooringError):
-    """A setting is missing or wrong; the message says which one, and what it must hold."""
+    """A setting or the AWS credentials are missing or wrong; the message says which, and what to do."""
 
 
 class NoConnection(MooringError):  # noqa: N818 - it is an answer, not a defect
@@ -115,7 +115,7 @@ class NotAllowed(TokenUnavailable):
 
 
 class RateLimited(MooringError):  # noqa: N818 - it is an answer, not a defect
-    """The provider allows no request for `retry_after` more seconds, which is longer than `max_wait`."""
+    """The provider allows no request for `retry_after` more seconds; `max_wait` leaves less than that."""
 
     def __init__(self, provider: str, retry_after: float) -> None:
         super().__init__(provider, retry_after)

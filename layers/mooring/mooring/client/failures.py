@@ -16,8 +16,12 @@ from mooring.core.errors import Failure, Reason
 from mooring.core.upkeep import Key
 
 _REFUSALS = ("AccessDenied", "NotAuthorized", "UnrecognizedClient", "InvalidSignature", "InvalidClientToken")
-_ABSENT = "ResourceNotFoundException"
+_ABSENT, _NOBODY = "ResourceNotFoundException", "NoCredentialsError"
 _LOST = (Reason.GRANT_REFUSED, Reason.LOST_ROTATION, Reason.TOKEN_REFUSED)
+NO_CREDENTIALS = (
+    "there are no AWS credentials: give Connections a boto3 session, or put them where boto3 looks for them "
+    "(a role, a profile, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+)
 _FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
 
 
@@ -31,6 +35,8 @@ def told(failure: Failure) -> MooringError:
     """The error of a failed read of the table, or of a token that does not open."""
     if failure.detail == _ABSENT:
         return SetupError("there is no such table of connections: look at stage, region and AWS account")
+    if failure.detail == _NOBODY:
+        return SetupError(NO_CREDENTIALS)
     if failure.reason is Reason.KEY_DENIED or failure.detail.startswith(_REFUSALS):
         return NotAllowed(failure.reason, failure.detail)
     return TokenUnavailable(failure.reason, failure.detail)

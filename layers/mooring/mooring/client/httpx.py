@@ -22,6 +22,8 @@ from mooring.client.hidden import Hidden
 from mooring.client.provider_api import Placed
 
 _AUTHORIZATION = "authorization"
+_WAIT = "mooring.client.wait"
+"""The extension by which httpx hands on to a redirected request how long that may still wait."""
 
 
 class ProviderTransport(httpx.BaseTransport):
@@ -37,7 +39,8 @@ class ProviderTransport(httpx.BaseTransport):
         merchant: the merchant's id.
         provider: the provider's id.
         account: the account's id; None for the merchant's only one.
-        max_wait: for how many seconds a request may wait where the provider asks for a pause.
+        max_wait: for how many seconds a request, its redirects included, may wait where the provider asks for
+            a pause.
         transport: what sends; a plain `httpx.HTTPTransport` by default.
     """
 
@@ -67,8 +70,7 @@ class ProviderTransport(httpx.BaseTransport):
                 response.close()
                 raise
             if not again:
-                call.leave_out(response.headers)
-                return _without_cookies(response)
+                return _answer(call, request, response)
             response.close()
 
     def close(self) -> None:
@@ -116,8 +118,7 @@ class AsyncProviderTransport(httpx.AsyncBaseTransport):
                     await response.aclose()
                 raise
             if not again:
-                call.leave_out(response.headers)
-                return _without_cookies(response)
+                return _answer(call, request, response)
             await response.aclose()
 
     async def aclose(self) -> None:
@@ -191,12 +192,21 @@ def _begun(calls: ProviderCalls, request: httpx.Request) -> ProviderCall:
         request.url = httpx.URL(calls.api().absolute(str(request.url)))
         # It was made of an address without a host.
         request.headers["Host"] = request.url.netloc.decode("ascii")
-    return calls.begin(str(request.url), request.headers.get("host"))
+    by, wait = request.extensions.pop(_WAIT, (None, None))
+    # What it left there itself counts no more: it is sent anew, and not redirected.
+    wait = None if by == id(request) else wait
+    return calls.begin(str(request.url), request.headers.get("host"), wait)
 
 
-def _without_cookies(response: httpx.Response) -> httpx.Response:
-    """An answer that leaves no cookie with the client, which could not send it back with a mere path."""
+def _answer(call: ProviderCall, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+    """An answer for the caller, without the token where it redirects.
+
+    It leaves no cookie with the client, which could not send it back with a mere path.
+    """
+    call.leave_out(response.headers)
     response.headers.pop("set-cookie", None)
+    if response.has_redirect_location:
+        request.extensions[_WAIT] = (id(request), call.wait)
     return response
 
 

@@ -73,10 +73,18 @@ class ProviderApi(NamedTuple):
             host_header: a `Host` header that the caller set: a shared front would deliver by it.
         """
         if not self.may_carry(url):
-            hosts = ", ".join(self.hosts) or "nobody, because this provider is not enabled any more"
-            raise NotTheProvider(f"the token is sent to {hosts} over https only, and not to {_shown(url)}")
+            raise NotTheProvider(self._only_to(url))
         if host_header is not None and host_header.lower() != urlsplit(url).netloc.lower():
             raise NotTheProvider("the request has a Host header that names another host than its address")
+
+    def _only_to(self, url: str) -> str:
+        """To whom the token is sent, for a message to somebody who wanted it sent to `url`."""
+        if self.hosts:
+            return f"the token is sent to {', '.join(self.hosts)} over https only, and not to {_shown(url)}"
+        return (
+            f"the token is sent to nobody, so not to {_shown(url)}: Mooring names no host of this provider, "
+            "as when it is not enabled any more"
+        )
 
     def place(self, url: str, token: str) -> Placed:
         """The token on a request to `url`.

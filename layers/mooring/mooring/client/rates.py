@@ -1,9 +1,10 @@
 """When a provider allows the next request: read from its answers, kept for all sessions of a process."""
 
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from threading import Lock
 
+from mooring.client.remembered import Remembered
+from mooring.core.http_date import http_date
 from mooring.core.provider import RateLimit
 
 TOO_MANY, UNAVAILABLE = 429, 503
@@ -21,15 +22,15 @@ class Rates:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._until: dict[tuple[str, ...], float] = {}
+        self._until = Remembered[tuple[str, ...], float]()
         self._lock = Lock()
 
     def left(self, place: tuple[str, ...]) -> float:
         """Seconds until the next request may be made, or 0."""
         with self._lock:
-            left = self._until.get(place, 0.0) - self._clock()
+            left = (self._until.get(place) or 0.0) - self._clock()
             if left <= 0:
-                self._until.pop(place, None)
+                self._until.drop(place)
             # A clock that was set back must not keep anybody still for longer than a limit can.
             return min(max(left, 0.0), LONGEST_SECONDS)
 
@@ -47,7 +48,7 @@ class Rates:
             wait = self._seconds(headers["retry-after"])
         if wait:
             with self._lock:
-                self._until[place] = max(self._until.get(place, 0.0), self._clock() + wait)
+                self._until.put(place, max(self._until.get(place) or 0.0, self._clock() + wait))
         return wait if refused else None
 
     def _wait(self, headers: Mapping[str, str], limit: RateLimit | None, *, refused: bool) -> float | None:
@@ -62,14 +63,15 @@ class Rates:
         try:
             value = float(text)
         except ValueError:
-            try:
-                value = parsedate_to_datetime(text).timestamp()
-            except (ValueError, OverflowError):
-                return None
-        if not value >= 0 or value == float("inf"):
+            moment = http_date(text)
+            return None if moment is None else self._left_until(moment)
+        if not 0 <= value < float("inf"):
             return None
         value /= 1_000 if value > _MILLISECONDS else 1
-        return min(max(value - self._clock() if value > _EPOCH else value, 0.0), LONGEST_SECONDS)
+        return self._left_until(value) if value > _EPOCH else min(value, LONGEST_SECONDS)
+
+    def _left_until(self, moment: float) -> float:
+        return min(max(moment - self._clock(), 0.0), LONGEST_SECONDS)
 
 
 def _used_up(headers: Mapping[str, str], limit: RateLimit | None) -> bool:

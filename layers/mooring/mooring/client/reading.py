@@ -94,19 +94,26 @@ class Reading:
         Raises:
             MooringError: there is none, or several, or the table cannot be asked.
         """
-        name, now = (merchant_id, provider), self.ports.clock()
-        known = self._accounts.get(name)
+        known, now = self._accounts.get((merchant_id, provider)), self.ports.clock()
         if known and 0 <= now - known.at < HELD_SECONDS:
             return Key(merchant_id, provider, known.account_id), True
         try:
-            found = self.list(merchant_id, Wanted(_PAGE, provider))
+            return self._looked_up(merchant_id, provider), False
         except Failure as failure:
             if known is None or not passes(failure):
                 raise told(failure) from None
-            return Key(merchant_id, provider, known.account_id), True
-        account_id = _only(merchant_id, provider, found)
-        self._accounts.put(name, _Known(account_id, now))
-        return Key(merchant_id, provider, account_id), False
+        return Key(merchant_id, provider, known.account_id), True
+
+    def account_now(self, merchant_id: str, provider: str) -> Key:
+        """The only connection of a merchant at a provider, whatever was known of it.
+
+        Raises:
+            MooringError: there is none, or several, or the table cannot be asked.
+        """
+        try:
+            return self._looked_up(merchant_id, provider)
+        except Failure as failure:
+            raise told(failure) from None
 
     def list(self, merchant_id: str, wanted: Wanted) -> list[Connection]:
         """All connections that are wanted, page by page. Raises `Failure`."""
@@ -168,6 +175,14 @@ class Reading:
         except NoConnection:
             self.forget(key)
             raise
+
+    def _looked_up(self, merchant_id: str, provider: str) -> Key:
+        name, now = (merchant_id, provider), self.ports.clock()
+        found = self.list(merchant_id, Wanted(_PAGE, provider))
+        self._accounts.drop(name)  # there may be several by now, or none
+        account_id = _only(merchant_id, provider, found)
+        self._accounts.put(name, _Known(account_id, now))
+        return Key(merchant_id, provider, account_id)
 
     def _active(self, key: Key) -> tuple[Connection, SealedField]:
         with self._forgetting(key):

@@ -1,7 +1,7 @@
 """A `requests.Session` for one connection: it has the token placed where nobody else sees it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Never
 from urllib.parse import urljoin
@@ -18,6 +18,8 @@ from mooring.client.provider_api import Placed
 TIMEOUT_SECONDS = (5.0, 30.0)
 """To connect, and to the next byte, for a request that names no timeout."""
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
+_WAIT = "_mooring_wait"
+"""Where a response, and the request to which it redirects, keep how long that may still wait."""
 
 
 class ProviderSession(requests.Session):
@@ -75,6 +77,11 @@ class ProviderSession(requests.Session):
             return None
         return target
 
+    def rebuild_method(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Prepare where a redirect leads: it is the same request still, and does not wait anew."""
+        super().rebuild_method(prepared_request, response)
+        vars(prepared_request)[_WAIT] = vars(response).get(_WAIT)
+
     def __reduce__(self) -> Never:
         raise TypeError("a session is not pickled: make it anew in the other process")
 
@@ -109,7 +116,7 @@ class _Placing(BaseAdapter):
             raise NotTheProvider("without a check of the certificate nobody knows who gets the token")
         if proxies and url.startswith("http:"):
             raise NotTheProvider("a proxy would see the token, because this provider is called over http")
-        call = self._calls.begin(url, request.headers.get("Host"))
+        call = self._calls.begin(url, request.headers.get("Host"), vars(request).get(_WAIT))
         options = {"stream": stream, "verify": verify, "cert": cert, "proxies": proxies}
         while True:
             while pause := call.pause():
@@ -121,7 +128,10 @@ class _Placing(BaseAdapter):
                 response.close()
                 raise
             if not again:
-                call.leave_out(response.headers)
+                for headers in (response.headers, getattr(response.raw, "headers", None)):
+                    if isinstance(headers, MutableMapping):
+                        call.leave_out(headers)
+                vars(response)[_WAIT] = call.wait
                 return response
             response.close()
             if not _in_memory(request.body):

@@ -129,16 +129,20 @@ class FakeConnections(BaseConnections):
         Without `hosts`, the token goes to the base URL's host alone. http works for loopback addresses only.
         """
         own = (base_url or "").partition("://")[2].partition("/")[0]
-        self._world.apis[provider] = ProviderApi(base_url, hosts or (own,), where, name, prefix, rate_limit)
+        to = hosts or ((own,) if own else ())
+        self._world.apis[provider] = ProviderApi(base_url, to, where, name, prefix, rate_limit)
 
     @contextmanager
     def outage(self, *parts: str) -> Iterator[None]:
-        """While it lasts, `table`, `kms` or `api` cannot be asked."""
-        self._world.out |= set(parts) & set(PARTS)
+        """While it lasts, `table`, `kms` or `api` cannot be asked. ValueError for any other part."""
+        if unknown := sorted(set(parts) - set(PARTS)):
+            raise ValueError(f"no part is called {', '.join(unknown)}; there are {', '.join(sorted(PARTS))}")
+        more = set(parts) - self._world.out
+        self._world.out |= more
         try:
             yield
         finally:
-            self._world.out -= set(parts)
+            self._world.out -= more
 
 
 class _World:
@@ -270,9 +274,10 @@ class _Api:
             return Report("reported", one.generation, one.version)
 
     def disconnect(self, key: Key) -> None:
-        """See `Api`."""
+        """See `Api`: what has ended in another way stays as it is."""
         self._world.asked("disconnect", "api")
         with self._world.lock:
             if key not in self._world.rows:
                 raise NotConnected(key)
-            self._world.end(key, Status.DISCONNECTED, None)
+            if self._world.rows[key].connection.status in (Status.ACTIVE, Status.NEEDS_RECONNECT):
+                self._world.end(key, Status.DISCONNECTED, None)

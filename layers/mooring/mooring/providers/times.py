@@ -6,7 +6,8 @@ what was sent is passed on but the time it means.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC
+
+from mooring.core.http_date import http_date
 
 MAX_LIFETIME_SECONDS = 10 * 365 * 86_400
 """Ten years: no lifetime is longer, and no time that is meant lies further from now."""
@@ -15,7 +16,7 @@ _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _DIGITS = re.compile(r"[0-9]+")
 _MOST_DIGITS = 9
 _MOST_CHARACTERS = 40
-"""More than any number or date that is meant."""
+"""More than any number that is meant."""
 
 
 def end_of_life(stated: object, now: int) -> int | None:
@@ -58,7 +59,7 @@ def retry_after(headers: Mapping[str, str], now: int) -> int | None:
         # A number so long is not worth reading, and beyond some thousands of digits Python refuses to.
         seconds = int(value) if len(value) <= _MOST_DIGITS else MAX_RETRY_SECONDS
     else:
-        moment = _http_date(value)
+        moment = http_date(value)
         if moment is None:
             return None
         seconds = moment - now
@@ -74,19 +75,3 @@ def _number(stated: object) -> int | None:
         return None
     # Compared, not tested with `isfinite`, which fails for a whole number of more than 308 digits.
     return int(stated) if float("-inf") < stated < float("inf") else None
-
-
-def _http_date(value: str) -> int | None:
-    """Epoch seconds of any of the three forms of a date in HTTP (RFC 9110 5.6.7), or None."""
-    # A date has one comma at most; what comes after a second one would be passed over.
-    if not 0 < len(value) <= _MOST_CHARACTERS or value.count(",") > 1:
-        return None
-    # Rare, so only then: a cold start need not pay for it.
-    from email.utils import parsedate_to_datetime
-
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    # Dates in HTTP are in GMT, also where the oldest form does not say so.
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
