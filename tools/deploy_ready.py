@@ -8,9 +8,6 @@ from mooring.providers.compiler import ConfigurationError, Project, load_project
 
 SETTINGS = "mooring.yaml"
 CATALOG = "layers/mooring/mooring/providers/catalog"
-SAMPLE_PREFIX = "sample-"
-SAMPLE_CLIENT_IDS = frozenset({"4USNMF8KX5BLS560EEG4ADSW/9HCNTN6LF0"})
-"""Client ids of the settings file as it ships that do not begin with SAMPLE_PREFIX."""
 _RESERVED = ("example.com", "example.net", "example.org")
 
 
@@ -37,7 +34,7 @@ def ready_project(root: Path) -> Project:
 def _left_to_do(project: Project) -> Iterator[str]:
     config = project.config
     for provider, enabled in config.providers.items():
-        if is_sample(enabled.client_id):
+        if enabled.client_id == project.descriptors[provider].sample_client_id:
             yield (
                 f"providers.{provider}.client_id is still the sample: put in the one that the provider gave "
                 f"you, or take the provider out"
@@ -54,11 +51,6 @@ def _left_to_do(project: Project) -> Iterator[str]:
     for origin in config.return_to_origins:
         if _is_reserved(origin):
             yield f"return_to_origins has {origin}, which is nobody's: put in your product's origin"
-
-
-def is_sample(client_id: str) -> bool:
-    """Whether a client id is one of those that mooring.yaml ships with."""
-    return client_id.startswith(SAMPLE_PREFIX) or client_id in SAMPLE_CLIENT_IDS
 
 
 def _is_reserved(origin: str) -> bool:

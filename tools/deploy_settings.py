@@ -38,7 +38,7 @@ QUESTIONS = (
     Question(
         "Stage",
         "Name of this installation. It becomes part of every name: tables, keys, functions, secrets. A\n"
-        "second one in the same account and region needs another name. It cannot be changed later.",
+        "second one in the same account needs another name, in whatever region. It cannot be changed later.",
         "prod",
     ),
     Question(
@@ -58,7 +58,11 @@ QUESTIONS = (
         "alarms ring where nobody hears them.",
     ),
 )
-_REGION = Rule(r"[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region, for example eu-central-1")
+# Elsewhere services have names that do not end in amazonaws.com, and the template's policies speak of those.
+_REGION = Rule(
+    r"(?!cn-|us-iso)[a-z]{2}(-[a-z]+)+-[0-9]",
+    "an AWS region, for example eu-central-1, and none of those in China or of the isolated ones",
+)
 _IN_REGION = ("CertificateArn", "AlarmTopicArn")
 
 
@@ -119,6 +123,14 @@ class Settings:
                     say(str(error))
         return answers
 
+    def profile(self, stage: str) -> str | None:
+        """The AWS profile that `sam` takes for a stage, where samconfig.toml names one."""
+        kept = self._read().get(stage, {})
+        for command in ("deploy", "global"):
+            if found := kept.get(command, {}).get("parameters", {}).get("profile"):
+                return str(found)
+        return None
+
     def write(self, answers: Answers) -> None:
         """Add a section for a stage that has none; what stands in the file stays as it is."""
         old = self._path.read_text(encoding="utf-8") if self._path.exists() else "version = 0.1\n"
@@ -147,8 +159,7 @@ class Settings:
 def section(answers: Mapping[str, str]) -> str:
     """The tables of samconfig.toml for one stage."""
     stage = answers["Stage"]
-    given = {question.name: answers[question.name] for question in QUESTIONS if question.name != "Region"}
-    overrides = " ".join(f"{name}={value}" for name, value in given.items() if value)
+    overrides = " ".join(f"{name}={value}" for name, value in answers.items() if value and name != "Region")
     return f"""# Stage {stage}, written by `make deploy`. Change it here, or delete it to be asked again.
 [{stage}.global.parameters]
 stack_name = {json.dumps(f"mooring-{stage}")}

@@ -183,7 +183,8 @@ OPERATIONS = (
         api.REFRESH_ROUTE,
         "refreshNow",
         "Refresh a connection now",
-        "However long its token lives. For operators: it is held back by nothing but a refresh under way.",
+        "However long its token lives. For operators: only a refresh under way, or a lost answer that is "
+        "still waited for (two and a half minutes), holds it back.",
         "Renewed",
         _RENEWED,
         (*_REFRESHING, Reason.CONNECTION_NOT_FOUND),

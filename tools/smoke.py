@@ -28,11 +28,12 @@ UNKNOWN = "no-such-provider"
 SECONDS = 15.0
 PLAIN_SECONDS = 5.0
 _MERCHANT = "/merchants/smoke-test/connections"
-_OWN_NAMES = re.compile(
+OWN_NAMES = re.compile(
     r"arn:aws|amazonaws\.com|execute-api|/var/task|/opt/python|Traceback|[a-z_]+\.py\b|AccessDenied"
-    r"|mooring-[a-z0-9-]+-(?:access|authorize|callback|connections|flows|recovery|refresh|schedule|sweep|token"
-    r"|uninstall)"
+    r"|mooring-[a-z0-9-]+-(?:access|announce|authorize|callback|connections|data|export|flows|reader|recovery"
+    r"|refresh|reseal|revoke|schedule|sweep|token|undelivered|uninstall)"
 )
+"""What nobody outside may read in an answer."""
 
 
 class Expected(NamedTuple):
@@ -201,7 +202,7 @@ def _discreet(answers: Sequence[tuple[Expected, Answer]]) -> Check:
     told = []
     for expected, answer in answers:
         text = "\n".join([*(f"{name}: {value}" for name, value in answer.headers.items()), answer.body])
-        told += [f"{found[0]!r} in {_name(expected)}" for found in _OWN_NAMES.finditer(text)]
+        told += [f"{found[0]!r} in {_name(expected)}" for found in OWN_NAMES.finditer(text)]
     advice = "An error of AWS or of our code is shown to the world: look for it in the log."
     return Check("names of the stack", not told, "none told", "; ".join(told[:5]) or "none told", advice)
 

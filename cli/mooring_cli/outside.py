@@ -92,7 +92,7 @@ def metrics(stage: Stage, now: int) -> Metrics | None:
         )
         for key, name in names.items()
     ]
-    wanted.append(_metric("swept", "Mooring", "Swept", "Sum", "service", "sweep"))
+    wanted.append(_metric("swept", f"Mooring/{stage.name}", "Swept", "Sum", "service", "sweep"))
     moment = datetime.fromtimestamp(now, UTC)
     try:
         answer = stage.client("cloudwatch").get_metric_data(

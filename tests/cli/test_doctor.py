@@ -247,7 +247,8 @@ def test_a_deployed_stage(mooring: Command, deployed: FakeAws) -> None:
     for ago, value in ((300, 999), (60, 77)):
         at = now - timedelta(seconds=ago)
         cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[{**age, "Timestamp": at, "Value": value}])
-        cloudwatch.put_metric_data(Namespace="Mooring", MetricData=[{**swept, "Timestamp": at}])
+        ours = f"Mooring/{deployed.stage}"
+        cloudwatch.put_metric_data(Namespace=ours, MetricData=[{**swept, "Timestamp": at}])
     answer = mooring("doctor", "--stage", deployed.stage, "--region", REGION, "--json")
     report = json.loads(answer.out)
     assert (answer.code, answer.err, report["stage"]) == (0, "", deployed.stage)

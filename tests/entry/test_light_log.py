@@ -80,17 +80,19 @@ def test_a_failure_is_a_warning_with_its_reason_and_counts_as_failed() -> None:
     assert {"FlowStarted", "provider", "merchant_id", "detail", "at"} & set(fields) == set()
 
 
-@pytest.mark.parametrize(("line", "metric", "dimensions"), [
-    (GOOD, "FlowStarted", [["service"], ["service", "provider"]]), (BAD, "Failed", [["service"]]),
+@pytest.mark.parametrize(("line", "metrics", "dimensions"), [
+    (GOOD, ["FlowStarted"], [["service"], ["service", "provider"]]), (BAD, ["Failed"], [["service"]]),
+    (BAD._replace(alarm="Defect"), ["Failed", "Defect"], [["service"]]),
 ])  # fmt: skip
-def test_metrics_are_valid_embedded_metrics(line: Line, metric: str, dimensions: list[list[str]]) -> None:
+def test_metrics_are_valid_embedded_metrics(
+    line: Line, metrics: list[str], dimensions: list[list[str]]
+) -> None:
     (fields,) = written(line)
     (directive,) = fields["_aws"]["CloudWatchMetrics"]
-    assert directive == {
-        "Namespace": "Mooring", "Dimensions": dimensions, "Metrics": [{"Name": metric, "Unit": "Count"}],
-    }  # fmt: skip
+    counted = [{"Name": name, "Unit": "Count"} for name in metrics]
+    assert directive == {"Namespace": "Mooring", "Dimensions": dimensions, "Metrics": counted}
     assert all(isinstance(fields[name], str) for group in dimensions for name in group)
-    assert fields[metric] == 1
+    assert [fields[name] for name in metrics] == [1] * len(metrics)
     assert isinstance(fields["_aws"]["Timestamp"], int)
     assert fields["_aws"]["Timestamp"] > 1_600_000_000_000
 

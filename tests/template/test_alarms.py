@@ -1,6 +1,7 @@
 """The alarms: each watches something that exists, rings when it should, and has its entry in the runbook."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.template.translated import Stack, source
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
 STACK = Stack()
 PREFIX = "mooring-prod-"
+OURS = "Mooring/prod"
 ALL: dict[str, dict[str, Any]] = {
     alarm["AlarmName"].removeprefix(PREFIX): alarm
     for alarm in STACK.of_type("AWS::CloudWatch::Alarm").values()
@@ -95,6 +97,17 @@ def test_an_alarm_leads_to_its_entry(name: str) -> None:
     assert anchor in RUNBOOK.anchors()
 
 
+@each_alarm
+def test_an_entry_that_lists_functions_lists_all_that_ring_the_alarm(name: str) -> None:
+    rings = {dimensions(metric).get("service") for metric in metrics(ALL[name])} - {None}
+    rings |= {
+        dimensions(metric).get("FunctionName", "").removeprefix(PREFIX) for metric in metrics(ALL[name])
+    }
+    for found in re.findall(r"in the log groups of ([^:;]+)[:;]|for name in ([a-z ]+); do", entries()[name]):
+        listed = set(re.findall(r"`([a-z]+)`", found[0])) | set(found[1].split())
+        assert listed == rings - {""}
+
+
 def test_the_runbook_commands_name_what_the_template_makes() -> None:
     commands = "\n".join(RUNBOOK.fences("sh", ""))
     made = set(re.findall(r"!Sub (?:alias/|/aws/lambda/)?(mooring-\$\{Stage\}-[a-z-]+)", template()))
@@ -117,7 +130,7 @@ def test_an_alarm_watches_what_exists(name: str) -> None:
     for metric in metrics(ALL[name]):
         where = dimensions(metric)
         match metric["Namespace"]:
-            case "Mooring":
+            case namespace if namespace == OURS:
                 assert metric["MetricName"] in told
                 assert set(where) == {"service"}
                 assert where["service"] in FUNCTIONS
@@ -137,7 +150,7 @@ def test_every_service_that_counts_a_metric_is_watched() -> None:
     watched: dict[str, set[str]] = {}
     for alarm in ALL.values():
         for metric in metrics(alarm):
-            if metric["Namespace"] == "Mooring":
+            if metric["Namespace"] == OURS:
                 watched.setdefault(metric["MetricName"], set()).add(dimensions(metric)["service"])
     assert {name: told[name] for name in watched} == watched
     assert {name for name in told if name not in watched} == {"RefreshFailed", "RevokeFailed"}
@@ -306,6 +319,24 @@ def test_a_topic_is_a_standard_topic_or_none(topic: str, right: bool) -> None:
     assert bool(re.fullmatch(pattern, topic)) is right
 
 
+OTHER = Stack(Stage="test").of_type("AWS::CloudWatch::Alarm")
+
+
 def test_alarms_are_named_after_their_stage() -> None:
-    other = Stack(Stage="test").of_type("AWS::CloudWatch::Alarm").values()
-    assert {alarm["AlarmName"] for alarm in other} == {f"mooring-test-{name}" for name in NAMES}
+    assert {alarm["AlarmName"] for alarm in OTHER.values()} == {f"mooring-test-{name}" for name in NAMES}
+
+
+def test_no_alarm_hears_another_stage_of_the_same_account_and_region() -> None:
+    def watched(alarms: Iterable[dict[str, Any]]) -> set[tuple[str, str, str]]:
+        # An API has an id of its own, which this test does not know.
+        found = [metric for alarm in alarms for metric in metrics(alarm)]
+        return {
+            (metric["Namespace"], metric["MetricName"], str(dimensions(metric)))
+            for metric in found
+            if metric["Namespace"] != "AWS/ApiGateway"
+        }
+
+    assert not watched(ALL.values()) & watched(OTHER.values())
+    for stack, namespace in ((STACK, OURS), (Stack(Stage="test"), "Mooring/test")):
+        for function in stack.of_type("AWS::Lambda::Function").values():
+            assert function["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"] == namespace

@@ -570,6 +570,8 @@ def test_announce_reads_the_stream_and_no_row() -> None:
     stream = f"{TABLE}connections/stream/{STREAM}"
     for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"):
         assert allowed("announce", f"dynamodb:{action}", stream)
+        # A restored table has another stream.
+        assert allowed("announce", f"dynamodb:{action}", f"{TABLE}connections/stream/2027-01-01T00:00:00.000")
         assert not allowed("announce", f"dynamodb:{action}", f"{TABLE}flows/stream/{STREAM}")
     for action in ("GetItem", "Query", "Scan", "UpdateItem", "PutItem", "DeleteItem"):
         for table in ("connections", "flows"):

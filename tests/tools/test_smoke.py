@@ -13,7 +13,7 @@ import pytest
 
 from mooring.entry.http_api import HEADERS
 from tests.template.translated import Stack
-from tools.smoke import Check, Site, checks, enabled_provider, main, requests, site_from
+from tools.smoke import OWN_NAMES, Check, Site, checks, enabled_provider, main, requests, site_from
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = {
@@ -171,6 +171,17 @@ def test_what_tells_about_the_stack_is_found(installation: Installation, told: s
     (failure,) = failures(installation.site)
     assert failure.name == "names of the stack"
     assert f"GET {ONE}/token" in failure.seen
+
+
+_NAMING = ("FunctionName", "RoleName", "QueueName", "TableName", "BucketName", "AliasName")
+
+
+def test_every_name_of_the_template_would_be_found() -> None:
+    everybody = Stack(OperatorPrincipals="arn:aws:iam::111122223333:role/x", ReaderPrincipals="111122223333")
+    of_all = [resource.get("Properties", {}) for resource in everybody.resources.values()]
+    named = {str(of_one[each]) for of_one in of_all for each in _NAMING if each in of_one}
+    assert len(named) >= 20
+    assert [name for name in sorted(named) if not OWN_NAMES.search(name)] == []
 
 
 def test_a_name_in_a_header_is_found_too(installation: Installation) -> None:

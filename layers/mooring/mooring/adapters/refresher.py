@@ -1,4 +1,4 @@
-"""The refresh function, invoked and waited for: only it opens refresh tokens."""
+"""The refresh function, invoked and waited for: whoever reads cannot open refresh tokens, and asks it."""
 
 from contextlib import closing
 from typing import TYPE_CHECKING

@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mooring.entry.http_api import Line
@@ -81,22 +81,25 @@ def begin(context: Any) -> None:
 def emitter(environ: Mapping[str, str], metric: str) -> Any:
     """A function that writes the one line of an invocation.
 
-    `metric` counts invocations that did not fail; failed ones count as `Failed`.
+    `metric` counts invocations that did not fail; failed ones count as `Failed`, and as what they alarm of.
     """
     namespace = environ.get("POWERTOOLS_METRICS_NAMESPACE", "Mooring")
 
     def emit(line: Line) -> None:
-        name = "Failed" if line.outcome == "failed" else metric
-        level = logging.WARNING if line.outcome == "failed" else logging.INFO
-        _LOGGER.log(
-            level, line.outcome, extra={"mooring": {**line.fields(), **_embedded(namespace, name, line)}}
-        )
+        failed = line.outcome == "failed"
+        counted = _embedded(namespace, ("Failed" if failed else metric, line.alarm), line.provider)
+        level = logging.WARNING if failed else logging.INFO
+        _LOGGER.log(level, line.outcome, extra={"mooring": {**line.fields(), **counted}})
 
     return emit
 
 
-def _embedded(namespace: str, name: str, line: Line) -> dict[str, Any]:
-    dimensions = [["service"], ["service", "provider"]] if line.provider else [["service"]]
-    metrics = [{"Name": name, "Unit": "Count"}]
-    directive = {"Namespace": namespace, "Dimensions": dimensions, "Metrics": metrics}
-    return {name: 1, "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}}
+def _embedded(namespace: str, names: Sequence[str | None], provider: str | None) -> dict[str, Any]:
+    counted = [name for name in names if name]
+    directive = {
+        "Namespace": namespace,
+        "Dimensions": [["service"], ["service", "provider"]] if provider else [["service"]],
+        "Metrics": [{"Name": name, "Unit": "Count"} for name in counted],
+    }
+    told = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+    return {**dict.fromkeys(counted, 1), "_aws": told}

@@ -1,1 +1,1 @@
-"""What the product does: one file and one public function each."""
+"""What the product does: one use case a file, with what only it needs beside it."""
