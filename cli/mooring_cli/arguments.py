@@ -103,6 +103,15 @@ def _disconnect(command: argparse.ArgumentParser) -> None:
     command.add_argument("--yes", action="store_true", help="do not ask")
 
 
+def _sweep(command: argparse.ArgumentParser) -> None:
+    _stage(command)
+    command.add_argument(
+        "--adopt",
+        action="store_true",
+        help="before that, give a time to what `doctor` calls never looked at; scans all connections",
+    )
+
+
 def _redrive(command: argparse.ArgumentParser) -> None:
     _stage(command)
     queues = ("refresh", "recovery", "revoke")
@@ -204,7 +213,7 @@ _COMMANDS = (
     ),
     _Command(
         "sweep",
-        _stage,
+        _sweep,
         "Run a sweep now, instead of at the next minute.",
         "Queues what is due for refresh and waits until that is done; the refreshes follow.",
     ),
@@ -237,13 +246,15 @@ _COMMANDS = (
         "import",
         _import,
         "Store the connections of an export file here.",
-        "Asks first. Nothing newer is overwritten, and no harm is done by running it twice.",
+        "Asks first. Nothing newer is overwritten, and what ended there ends here. No harm is done by "
+        "running it twice.",
     ),
     _Command(
         "doctor",
         _stage,
         "Examine an installation: what is late, stuck or refused, and what to do.",
-        "Changes nothing. Scans the whole table of connections, which costs what reading it once costs.",
+        "Changes nothing. Scans the whole table of connections, which costs what reading it costs; once more "
+        "where only that tells whether there is a refresh token.",
         _DOCTOR_CODES,
     ),
     _Command("providers", _providers, "Say what each provider can do."),

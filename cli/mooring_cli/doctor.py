@@ -1,6 +1,6 @@
 """`mooring doctor`: read everything about an installation's health, judge it, and say what to do.
 
-It reads and never writes. The tables are scanned, which costs what reading them once costs; functions
+It reads and never writes. The table of connections is scanned, which costs what reading it costs; functions
 never do that. Exit code 0: healthy; 1: something needs attention, or it could not be read.
 """
 
@@ -13,14 +13,15 @@ from typing import Any
 from mooring.core.connection import Status
 from mooring_cli.finding import Finding, Level
 from mooring_cli.findings import Facts, judge
-from mooring_cli.output import moment, number, progress, show_json, show_marked, show_table
+from mooring_cli.output import moment, number, show_json, show_marked, show_table
 from mooring_cli.outside import circuits, metrics, queues
-from mooring_cli.project import enabled_providers
-from mooring_cli.rows import about, scan
-from mooring_cli.stage import Stage, asking, find_stage
-from mooring_cli.survey import ATTRIBUTES, Ending, Survey
+from mooring_cli.stage import Stage, find_stage
+from mooring_cli.survey import Ending, Survey
+from mooring_cli.surveying import enabled, surveyed
+from mooring_cli.unwatched import Unwatched
 
 HEALTHY, UNHEALTHY = 0, 1
+_SHOWN = 10
 _STATUSES = (Status.ACTIVE, Status.NEEDS_RECONNECT, Status.UNINSTALLED, Status.DISCONNECTED)
 _STYLES = {Level.OK: "green", Level.NOTE: "cyan", Level.ATTENTION: "bold red"}
 
@@ -41,30 +42,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _read(stage: Stage, now: int) -> Facts:
     known = metrics(stage, now)
-    enabled, enabled_by = _enabled(stage)
-    survey = _survey(stage, enabled, now)
+    ids, enabled_by = enabled(stage)
+    survey = surveyed(stage, ids, now)
     switched = circuits(stage, sorted(survey.statuses), now)
     waiting = queues(stage, known.ages if known else {})
     return Facts(survey, switched, waiting, known, stage.options, enabled_by)
-
-
-def _enabled(stage: Stage) -> tuple[frozenset[str] | None, str]:
-    """Which providers are enabled, if that can be told, and where it stands."""
-    if stage.stack is not None:
-        # None where the stack was not compiled from here.
-        return frozenset(stage.stack.providers) or None, "in the running stack"
-    # A deployed stage does not say; what it is deployed from does.
-    found = enabled_providers(Path.cwd())
-    return (None, "") if found is None else (found.ids, f"in {found.file}")
-
-
-def _survey(stage: Stage, enabled: frozenset[str] | None, now: int) -> Survey:
-    client, survey = stage.client("dynamodb"), Survey(enabled)
-    table = stage.connections_table
-    with asking(stage), progress("Reading connections", lambda: about(client, table)) as step:
-        for row in scan(client, table, ATTRIBUTES, step):
-            survey.add(row, now)
-    return survey
 
 
 def _show(stage: Stage, now: int, facts: Facts, findings: Sequence[Finding]) -> None:
@@ -128,6 +110,7 @@ def _as_json(stage: Stage, now: int, facts: Facts, findings: Sequence[Finding]) 
         "failing_reasons": dict(survey.failing_reasons.most_common()),
         "dead_tokens": survey.ended,
         "disabled": dict(survey.disabled),
+        "never_looked_at": _unwatched(survey.unwatched),
         "put_off": {"count": survey.reasons.total(), "reasons": dict(survey.reasons.most_common())},
         "expiring": _ending(survey.expiring),
         "needs_reconnect": {"count": survey.lost.total(), "reasons": dict(survey.lost.most_common())},
@@ -149,6 +132,14 @@ def _ending(ending: Ending) -> dict[str, Any]:
         "first_seconds": ending.first_seconds if ending.count else None,
         "last_seconds": ending.last_seconds if ending.count else None,
         "first": ending.first or None,
+    }
+
+
+def _unwatched(unwatched: Unwatched) -> dict[str, Any]:
+    return {
+        "count": len(unwatched.due),
+        "connections": [" ".join(key) for key in list(unwatched.due)[:_SHOWN]],
+        "not_known": dict(unwatched.unknown),
     }
 
 

@@ -1,5 +1,6 @@
 """Judging what was counted: which findings need somebody, what to do, and where the runbook says more."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ def judge(facts: Facts, now: int) -> list[Finding]:
         _overdue(facts.survey.overdue, facts.circuits, facts.options),
         _failing(facts.survey, facts.options),
         *_disabled(facts),
+        _unwatched(facts),
         _in_doubt(facts.survey.in_doubt, facts.options),
         _put_off(facts.survey),
         _stuck(facts.survey.stuck, facts.options),
@@ -128,6 +130,25 @@ def _disabled(facts: Facts) -> Iterator[Finding]:
         f"mooring disconnect {late.oldest}{facts.options}"
     )
     yield Finding("disabled", Level.ATTENTION, text, advice, "alarm-overdue")
+
+
+def _unwatched(facts: Facts) -> Finding:
+    """A change of descriptor or policy reaches only those whose tokens are written after it."""
+    name, found = "never looked at", facts.survey.unwatched
+    unknown = (
+        f"{number(found.unknown.total(), 'active connection')} without a time for the sweep; whether they "
+        f"should have one, descriptors tell that are not at hand: {_counted(found.unknown)}"
+    )
+    if not found.due:
+        return Finding(name, Level.NOTE, unknown) if found.unknown else Finding(name, Level.OK, "none")
+    counted = _counted(Counter(key.provider for key in found.due))
+    text = (
+        f"{number(len(found.due), 'connection')} without a time for the sweep, which descriptor and policy "
+        f"give by now: {counted}; such as {' '.join(next(iter(found.due)))}"
+    )
+    advice = f"Give each its time: mooring sweep --adopt{facts.options}"
+    text = f"{text}. And {unknown}" if found.unknown else text
+    return Finding(name, Level.ATTENTION, text, advice, "alarm-overdue")
 
 
 def _in_doubt(tally: Tally, options: str) -> Finding:

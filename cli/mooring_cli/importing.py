@@ -5,7 +5,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from mooring.adapters.operator_transitions import Moved, import_parts
 from mooring.adapters.patience import refused_part
 from mooring.adapters.rows import projection
 from mooring.adapters.sealing import EnvelopeSealer
-from mooring.core.connection import Connection, Status
+from mooring.core.connection import Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.names import connection_key
 from mooring.core.tokens import SealedTokens
@@ -32,26 +31,16 @@ from mooring_cli.exportfile import (
 from mooring_cli.output import agreed, moment, number, progress, say, show_json
 from mooring_cli.project import enabled_providers
 from mooring_cli.stage import LOCAL, Stage, asking, find_stage, physical
+from mooring_cli.standing import ATTRIBUTES, WRITTEN, Done, Row, arriving, foreseen, in_doubt
 
 _ATTEMPTS = 8
 _SHOWN = 10
-_STANDING = ("status", "generation", "version")
 _ROW, _TOMBSTONE = 0, 1
-
-
-class _Done(StrEnum):
-    """What became of a line."""
-
-    IMPORTED = "imported"
-    THERE = "already_there"
-    NEWER = "newer_here"
-    UNINSTALLED = "uninstalled_since"
-
-
 _SAID = {
-    _Done.THERE: "there already",
-    _Done.NEWER: "left alone, because what stands here is newer, has ended, or is being refreshed",
-    _Done.UNINSTALLED: "left out, because the account removed the app since",
+    Done.THERE: "there already",
+    Done.NEWER: "left alone, because what stands here is newer, has ended, or is being refreshed",
+    Done.OUTLIVED: "left alone, because it was refreshed here since, though it ended in the other place",
+    Done.UNINSTALLED: "left out, because the account removed the app since",
 }
 
 
@@ -109,36 +98,39 @@ class _Import:
         self._client = stage.client("dynamodb")
         key = f"alias/{physical(LOCAL if stage.stack else stage.name, 'token')}"
         self._sealer = EnvelopeSealer(Kms(stage.client("kms", attempts=_ATTEMPTS), key), time.time)
-        self.done = Counter[_Done]()
+        self.done = Counter[Done]()
         self.failed: dict[int, str] = {}
+        self._outlived: list[str] = []
         self._providers = Counter[str]()
 
     def line(self, line_number: int, text: str) -> None:
         """Import one line. Raises CommandError when no line can be."""
         try:
             found = read_line(text)
-            self.done[self._import(found)] += 1
+            done = self._import(found)
         except (Problem, NotOpened) as problem:
             self.failed[line_number] = str(problem)
             return
+        self.done[done] += 1
         self._providers[found.provider] += 1
+        if done is Done.OUTLIVED:
+            self._outlived.append(f"{found.merchant_id} {found.provider} {found.account_id}")
 
-    def _import(self, found: Line) -> _Done:
+    def _import(self, found: Line) -> Done:
         # A line with a mistake is told of also where nothing would be written.
         tokens = None
         if found.tokens is not None:
             tokens = read_tokens(self._opener.open(found.tokens), found)
-        if standing := self._standing(found):
-            return standing
-        if not self._write:
-            return _Done.IMPORTED
+        refreshable = tokens is not None and tokens.refresh_token is not None
+        done = foreseen(found, self._standing(found), refreshable=refreshable)
+        if done not in WRITTEN or not self._write:
+            return done
         sealed = None
         if tokens is not None:
             sealed = self._seal(found, tokens.access_token, tokens.refresh_token)
-        return self._store(_moved(found, sealed))
+        return self._store(_moved(found, sealed), done)
 
-    def _standing(self, found: Line) -> _Done | None:
-        """Whether what stands here settles it, without a key of KMS being asked for."""
+    def _standing(self, found: Line) -> Row | None:
         where = {
             "merchant_id": {"S": found.merchant_id},
             "connection": {"S": connection_key(found.provider, found.account_id)},
@@ -148,16 +140,10 @@ class _Import:
                 TableName=self._stage.connections_table,
                 Key=where,
                 ConsistentRead=True,
-                **projection(_STANDING),
+                **projection(ATTRIBUTES),
             )
-        row = answer.get("Item")
-        if row is None:
-            return None
-        here = (int(row["generation"]["N"]), int(row["version"]["N"]))
-        there = (found.generation, found.version)
-        if here == there:
-            return _Done.THERE
-        return _Done.NEWER if here > there else None
+        row: Row | None = answer.get("Item")
+        return row
 
     def _seal(self, found: Line, access: str, refresh: str | None) -> SealedTokens:
         try:
@@ -178,7 +164,7 @@ class _Import:
             details=found.details,
         )
 
-    def _store(self, moved: Moved) -> _Done:
+    def _store(self, moved: Moved, done: Done) -> Done:
         tables = self._stage.connections_table, self._stage.flows_table
         parts = import_parts(*tables, moved, int(time.time()))
         cancelled = self._client.exceptions.TransactionCanceledException
@@ -187,17 +173,18 @@ class _Import:
                 self._client.transact_write_items(TransactItems=parts)
             except cancelled as error:
                 if len(parts) > _TOMBSTONE and refused_part(error.response, _TOMBSTONE):
-                    return _Done.UNINSTALLED
+                    return Done.UNINSTALLED
                 if not refused_part(error.response, _ROW):
                     raise
-                return _Done.NEWER
-        return _Done.IMPORTED
+                return Done.NEWER
+        return done
 
     def show(self) -> None:
         """Print what became of the lines."""
-        verb = "imported" if self._write else "would be imported"
-        print(f"{number(self.done[_Done.IMPORTED], 'connection')} {verb}.")
-        for each, text in _SAID.items():
+        imported, ended = ("imported", "ended") if self._write else ("would be imported", "would end")
+        print(f"{number(self.done[Done.IMPORTED], 'connection')} {imported}.")
+        told = {Done.ENDED: f"{ended} here, after a disconnect or an uninstall in the other place", **_SAID}
+        for each, text in told.items():
             if self.done[each]:
                 print(f"{self.done[each]:,} {text}.")
 
@@ -207,30 +194,28 @@ class _Import:
             say(f"Line {line_number} was not imported: {problem}")
         if len(self.failed) > _SHOWN:
             say(f"and {number(len(self.failed) - _SHOWN, 'line')} more. All of them: add --json")
+        for name in self._outlived[:_SHOWN]:
+            say(f"It lives on here. To end it: mooring disconnect {name}{self._stage.options}")
         for provider, count in sorted(self._providers.items()):
             if enabled is not None and provider not in enabled:
                 say(f"{provider} is not enabled here: nothing refreshes its {number(count, 'connection')}.")
 
     def as_json(self, path: Path) -> dict[str, Any]:
         """The same for programs."""
-        counts: Mapping[str, int] = {each.value: self.done[each] for each in _Done}
+        counts: Mapping[str, int] = {each.value: self.done[each] for each in Done}
         return {
             "stage": self._stage.name,
             "region": self._stage.region,
             "file": str(path),
             "dry_run": not self._write,
             **counts,
+            "live_on": self._outlived,
             "failed": {str(line_number): problem for line_number, problem in self.failed.items()},
         }
 
 
 def _moved(found: Line, tokens: SealedTokens | None) -> Moved:
-    """What comes without tokens, and lived, has to be connected again."""
-    connection: Connection = found.connection()
-    lives = connection.status in (Status.ACTIVE, Status.NEEDS_RECONNECT)
-    if lives and tokens is None:
-        connection = connection._replace(
-            status=Status.NEEDS_RECONNECT, last_error=Reason.TOKEN_UNREADABLE.value, expiring_at=None
-        )
+    connection = arriving(found)
     due_at = found.due_at if connection.status is Status.ACTIVE else None
-    return Moved(connection, tokens, due_at, found.uninstalled_at)
+    doubtful = in_doubt(found, refreshable=tokens is not None and tokens.refresh is not None)
+    return Moved(connection, tokens, due_at, found.uninstalled_at, doubtful)

@@ -2,11 +2,14 @@
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import mooring.providers
-from mooring.providers.compiler import LocalCompile
+from mooring.core.provider import Provider
+from mooring.providers.compiled import provider
+from mooring.providers.compiler import LocalCompile, load_project
 from mooring.providers.problems import ConfigurationError
 from mooring.providers.yamlfile import read_yaml
 from mooring_cli.errors import CommandError
@@ -38,8 +41,7 @@ def find_project(options: argparse.Namespace, start: Path) -> Place:
         CommandError: when there is no settings file.
     """
     config = options.config or _upward(start)
-    catalog = options.catalog or Path(mooring.providers.__path__[0]) / "catalog"
-    return Place(config, catalog, _local(options.local))
+    return Place(config, options.catalog or _catalog(), _local(options.local))
 
 
 def enabled_providers(start: Path) -> Enabled | None:
@@ -50,6 +52,20 @@ def enabled_providers(start: Path) -> Enabled | None:
         return None
     providers = found.data.get("providers")
     return Enabled(frozenset(providers), found.file) if isinstance(providers, dict) else None
+
+
+def known_providers(start: Path) -> Mapping[str, Provider]:
+    """What the project here or in a folder above says of its providers; nothing if `check` refuses it."""
+    try:
+        project = load_project(config=_upward(start), catalog=_catalog())
+    except (CommandError, ConfigurationError):
+        return {}
+    enabled = project.config.providers
+    return {name: provider(project.descriptors[name], settings) for name, settings in enabled.items()}
+
+
+def _catalog() -> Path:
+    return Path(mooring.providers.__path__[0]) / "catalog"
 
 
 def _upward(start: Path) -> Path:

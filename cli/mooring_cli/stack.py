@@ -9,7 +9,7 @@ from mooring_cli.errors import CommandError
 
 STACK_DIR = ".local"
 NOT_RUNNING = "No local stack is running here. Start it with: make run"
-_ENABLED = Path("build/layers/mooring/python/mooring/compiled/providers")
+_COMPILED = Path("build/layers/mooring/python/mooring/compiled")
 
 
 class LinkKey(NamedTuple):
@@ -23,7 +23,8 @@ class Stack(NamedTuple):
     """A running local stack. `credentials` (access key id, secret) are dummies that only it accepts.
 
     `queues` (URLs) and `functions` (physical names) are by short name, such as `refresh-dead` and `sweep`;
-    `providers` are the enabled ones, or nothing where that cannot be told.
+    `providers` are the enabled ones, or nothing where that cannot be told; `compiled` is the folder with
+    what was compiled of them.
     """
 
     base_url: str
@@ -37,6 +38,7 @@ class Stack(NamedTuple):
     providers: tuple[str, ...]
     link_key: LinkKey
     credentials: tuple[str, str]
+    compiled: Path
 
 
 def find_stack(stack_dir: Path | None, start: Path) -> Stack:
@@ -55,19 +57,19 @@ def find_stack(stack_dir: Path | None, start: Path) -> Stack:
 
 def _read(path: Path) -> Stack:
     try:
-        return _stack(json.loads(path.read_text(encoding="utf-8")), _enabled(path.parent))
+        return _stack(json.loads(path.read_text(encoding="utf-8")), path.parent / _COMPILED)
     except (OSError, ValueError, KeyError, TypeError):
         raise CommandError(
             f"{path} cannot be read. Stop the local stack and start it again: make run"
         ) from None
 
 
-def _enabled(folder: Path) -> tuple[str, ...]:
+def _enabled(compiled: Path) -> tuple[str, ...]:
     """The providers that were compiled for this stack: mooring.yaml may have changed since it started."""
-    return tuple(sorted(path.stem for path in (folder / _ENABLED).glob("*.json")))
+    return tuple(sorted(path.stem for path in (compiled / "providers").glob("*.json")))
 
 
-def _stack(data: Mapping[str, Any], enabled: tuple[str, ...]) -> Stack:
+def _stack(data: Mapping[str, Any], compiled: Path) -> Stack:
     credentials, key = data["credentials"], data["link_key"]
     return Stack(
         base_url=data["base_url"],
@@ -79,7 +81,8 @@ def _stack(data: Mapping[str, Any], enabled: tuple[str, ...]) -> Stack:
         flows_table=data["tables"]["flows"],
         queues=dict(data.get("queues") or {}),
         functions=dict(data.get("functions") or {}),
-        providers=enabled,
+        providers=_enabled(compiled),
         link_key=LinkKey(Path(key["path"]), key["kid"]),
         credentials=(credentials["access_key_id"], credentials["secret_access_key"]),
+        compiled=compiled,
     )

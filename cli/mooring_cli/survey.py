@@ -11,6 +11,7 @@ from typing import Any
 
 from mooring.core.connection import Status
 from mooring.core.revocation import Revoked
+from mooring_cli.unwatched import Unwatched
 
 ATTRIBUTES = (
     "merchant_id",
@@ -18,6 +19,9 @@ ATTRIBUTES = (
     "provider",
     "status",
     "due_at",
+    "issued_at",
+    "updated_at",
+    "refresh_expires_at",
     "attempts",
     "attempt_at",
     "lease_until",
@@ -79,15 +83,18 @@ class Survey:
     their merchant, and `failing_reasons` why no refresh mends those of `failing`, of which `ended` have a
     dead token. `disabled` counts active connections of providers that are not enabled, by provider;
     `forsaken` are those of them that are late or have a dead token. They are in no other tally, because
-    no sweep looks for them. `expiring` are those whose merchant must come back before their grant ends.
-    `waiting` and `lapsed` count sets of tokens that nobody confirmed yet. `unrevoked` counts by provider
-    those whose tokens the provider did not revoke when they were cut off.
+    no sweep looks for them; in `unwatched` are those for which one should. `expiring` are those whose
+    merchant must come back before their grant ends. `waiting` and `lapsed` count sets of tokens that nobody
+    confirmed yet. `unrevoked` counts by provider those whose tokens the provider did not revoke when they
+    were cut off.
 
     Args:
         enabled: the ids of the enabled providers, or None where they are not known.
+        unwatched: with what is known of those providers.
     """
 
     enabled: Container[str] | None = None
+    unwatched: Unwatched = field(default_factory=Unwatched)
     statuses: dict[str, Counter[str]] = field(default_factory=dict)
     overdue: Tally = field(default_factory=Tally)
     in_doubt: Tally = field(default_factory=Tally)
@@ -156,6 +163,8 @@ class Survey:
         lease_until, due_at, attempt_at = row.get("lease_until"), row.get("due_at"), row.get("attempt_at")
         if lease_until is not None and lease_until > now:
             return  # in work this moment
+        if due_at is None:
+            self.unwatched.add(row)
         if lease_until is not None and lease_until < now - STUCK_SECONDS:
             self.stuck.add(row, now - lease_until)
         if row.get("attempts"):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -9,25 +10,48 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from mooring.adapters.ending_transitions import reminded
+from mooring.adapters.rows import write
 from mooring.core.errors import Reason
 from mooring_cli.errors import CommandError
-from mooring_cli.output import number, show_json, span
+from mooring_cli.output import number, progress, say, show_json, span
 from mooring_cli.stage import Stage, asking, find_stage
+from mooring_cli.surveying import enabled, surveyed
 
 _READ_SECONDS = 60
 """Longer than a sweep may run."""
 _MOST_BYTES = 1_000_000
 _RUNBOOK = "docs/runbook.md#alarm-sweep-missing"
+_SPREAD_SECONDS = 3_600
+"""Over so long falls due what should have been looked at before."""
 
 
 def run(options: argparse.Namespace) -> None:
     """Run a sweep, wait for it, and print what it did. Raises CommandError when it failed."""
     stage = find_stage(options, Path.cwd())
+    adopted = _adopt(stage, int(time.time())) if options.adopt else None
     answer = _swept(_invoke(stage))
     if options.json:
-        show_json(answer)
-    else:
-        print(_line(answer))
+        show_json(answer if adopted is None else {"adopted": adopted, **answer})
+        return
+    if adopted is not None:
+        print(f"{number(adopted, 'connection')} given a time.")
+    print(_line(answer))
+
+
+def _adopt(stage: Stage, now: int) -> int:
+    """Give a time to what has none and should; how many. Raises CommandError."""
+    found = surveyed(stage, enabled(stage)[0], now).unwatched
+    if found.unknown:
+        left = number(found.unknown.total(), "connection")
+        say(f"{left} left out: the descriptors are not at hand. Go to the project that it was deployed from")
+    client, table, adopted = stage.client("dynamodb"), stage.connections_table, 0
+    with asking(stage), progress("Giving times", lambda: len(found.due)) as step:
+        for key, due in found.due.items():
+            at = due if due > now else now + int(found.jitter() * _SPREAD_SECONDS)
+            adopted += write(client, reminded(table, key, at)).done
+            step(1)
+    return adopted
 
 
 def _invoke(stage: Stage) -> Mapping[str, Any]:

@@ -43,6 +43,39 @@ def test_a_burn_is_one_write_and_no_read(aws: AwsServer, flows: DynamoFlows) -> 
     assert [operation for operation, _ in aws.requests[before:]] == ["UpdateItem", "UpdateItem"]
 
 
+@pytest.mark.parametrize(("others", "writes"), [(0, 1), (1, 2), (5, 2)])
+def test_a_failure_is_one_write_and_beside_others_two(
+    aws: AwsServer, flows: DynamoFlows, others: int, writes: int
+) -> None:
+    link, state = a_link(), a_state()
+    for each in (state, *(a_state() for _ in range(others))):
+        flows.burn(link, each, NOW)
+    before = len(aws.requests)
+    flows.fail(link, state, "grant_refused")
+    assert [operation for operation, _ in aws.requests[before:]] == ["UpdateItem"] * writes
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_failure_whose_answer_was_lost_is_noted(aws: AwsServer, flows: DynamoFlows, others: int) -> None:
+    link, states, at = a_link(), [a_state() for _ in range(others + 1)], NOW + 700_000 + others
+    for state in states:
+        flows.burn(link, state, at)
+    with aws.failing(LOST):
+        flows.fail(link, states[-1], "grant_refused")
+    assert flows.burn(link, states[-1], at).status is BurnStatus.FAILED
+    assert flows.stranded(at, at + 1) == others
+
+
+def test_a_neighbour_that_cannot_be_understood_is_said(aws: AwsServer, flows: DynamoFlows) -> None:
+    link, states = a_link(), [a_state(), a_state()]
+    for state in states:
+        flows.burn(link, state, NOW)
+    change(aws, link, f"SET s_{states[0]} = :slot", {":slot": {"S": "odd"}})
+    with pytest.raises(Failure) as caught:
+        flows.fail(link, states[1], "grant_refused")
+    assert caught.value.reason is Reason.INTERNAL
+
+
 @pytest.mark.parametrize(
     "code", ["AccessDeniedException", "ThrottlingException", "ResourceNotFoundException"]
 )

@@ -110,10 +110,34 @@ def test_after_three_seconds_the_message_comes_back(aws: AwsServer, setting: Set
     assert STORE_SECONDS - 1 < setting.seconds < STORE_SECONDS
 
 
-def test_the_flow_may_stay_open_when_its_row_does_not_answer(aws: AwsServer, setting: Setting) -> None:
-    with aws.failing(Fault("UpdateItem", "ThrottlingException")):
-        assert setting.restore() is Storing.STORED
-    assert setting.world.flows.burn(setting.link, setting.state, NOW).status is BurnStatus.EXCHANGING
+def calls(aws: AwsServer, before: int) -> list[str]:
+    return [operation for operation, _ in aws.requests[before:]]
+
+
+def test_it_is_one_transaction_and_without_a_flow_another(aws: AwsServer, setting: Setting) -> None:
+    before = len(aws.requests)
     assert setting.restore() is Storing.STORED
-    assert setting.world.flows.burn(setting.link, setting.state, NOW).status is BurnStatus.DONE
-    assert setting.seen() == Seen(1, 1)
+    assert calls(aws, before) == ["TransactWriteItems"]
+    before, link = len(aws.requests), a_link()
+    assert setting.recoveries.restore(exchange(link), link, setting.state) is Storing.STORED
+    assert calls(aws, before) == ["TransactWriteItems"] * 2
+
+
+def test_a_link_whose_other_flows_are_there_has_not_this_one(aws: AwsServer, setting: Setting) -> None:
+    """Nothing is written into the row of a link but by the states that were burned there."""
+    before = len(aws.requests)
+    assert setting.recoveries.restore(exchange(setting.link), setting.link, a_state()) is Storing.STORED
+    assert calls(aws, before) == ["TransactWriteItems"] * 2
+    assert setting.world.flows.burn(setting.link, setting.state, NOW).status is BurnStatus.EXCHANGING
+
+
+@pytest.mark.parametrize("gone", ["ConditionalCheckFailed", "ValidationError"])
+@pytest.mark.parametrize("fault", [cancelled("TransactionConflict", "None"), LOST])
+def test_what_may_pass_is_tried_again_without_a_flow_as_well(
+    aws: AwsServer, setting: Setting, fault: Fault, gone: str
+) -> None:
+    """DynamoDB may find that the flow's map is missing before it looks at the condition."""
+    link = a_link()
+    with aws.failing(cancelled("None", "None", gone, "None"), fault):
+        assert setting.recoveries.restore(exchange(link), link, a_state()) is Storing.STORED
+    assert seen(setting.world, Key(link.merchant_id, "prov-a", "shop-1")) == Seen(1, 1)

@@ -12,6 +12,7 @@ import pytest
 
 from mooring.adapters import ending_transitions, flow_transitions, operator_transitions, transitions
 from mooring.adapters.expressions import Update
+from mooring.adapters.flow_transitions import ALONE, Others
 from mooring.adapters.operator_transitions import Moved
 from mooring.core.connection import Account, Status
 from mooring.core.errors import Reason
@@ -39,7 +40,10 @@ def connects() -> list[Update]:
         *(transitions.connected("t", new) for new in news),
         *(transitions.restored("t", new) for new in news),
         flow_transitions.state_burned("t", link, state, NOW, "by"),
-        flow_transitions.flow_failed("t", link, state, "internal"),
+        *(
+            flow_transitions.flow_failed("t", link, state, "internal", others)
+            for others in (ALONE, Others(2), Others(2, a_state(), NOW))
+        ),
         flow_transitions.flow_kept("t", link, state, sealed()),
         flow_transitions.flow_done("t", link, state, full),
         flow_transitions.flow_restored("t", link, state, full),

@@ -12,6 +12,7 @@ from mooring.adapters.work_messages import parse
 from mooring.adapters.work_queue import WORKERS, SqsWorkQueue
 from mooring.core.errors import Failure, Reason
 from mooring.core.upkeep import Delayed
+from mooring.core.upkeep_ports import Depth
 from tests.contract.aws_server import AwsServer, Fault
 from tests.contract.work_samples import DUE, orders
 
@@ -51,14 +52,14 @@ def test_a_worker_finds_what_is_not_delayed(aws: AwsServer) -> None:
     setting = Setting(aws)
     setting.queue.put([Delayed(DUE), Delayed(orders(1)[0], 900)])
     assert [parse(each) for each in setting.received()] == [DUE]
-    assert setting.queue.depth() == 2
+    assert setting.queue.depth() == Depth(ready=1, delayed=1), "what is in work is not delayed"
 
 
 def test_what_is_in_work_counts(aws: AwsServer) -> None:
     setting = Setting(aws)
     setting.queue.put([Delayed(DUE)] * 3)
     assert len(setting.received()) == 3
-    assert setting.queue.depth() == 3
+    assert setting.queue.depth() == Depth(ready=3, delayed=0)
 
 
 def test_a_refused_entry_goes_once_more_and_the_others_do_not(aws: AwsServer) -> None:

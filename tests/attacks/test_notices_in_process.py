@@ -36,7 +36,7 @@ def deployed() -> Deployed:
     world.providers |= {OTHER.id: OTHER, BASE64.id: BASE64}
     world.secrets.webhooks |= {OTHER.id: "canary-webhook-secret-of-other", BASE64.id: WEBHOOK_SECRET}
     for key in (SIGNED_KEY, HINTED_KEY, KEY._replace(provider=BASE64.id)):
-        world.stands(key, refresh=None)
+        world.stands(key, refresh=None, expires_at=None)
     return deployed
 
 

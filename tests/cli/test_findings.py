@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from mooring.core.upkeep import Circuit
+from mooring.core.upkeep import Circuit, Key
 from mooring_cli.finding import Finding, Level
 from mooring_cli.findings import PATIENCE_SECONDS, Facts, judge
 from mooring_cli.outside import Metrics, Queue
 from mooring_cli.queue_findings import WORK_PATIENCE_SECONDS
 from mooring_cli.stage import QUEUES
 from mooring_cli.survey import UNNAMED, Ending, Survey, Tally
+from mooring_cli.unwatched import Unwatched
 from tests.docs.markdown import document
 
 NOW = 1_790_000_000
@@ -42,6 +43,7 @@ def finding(facts: Facts, name: str) -> Finding:
     return found
 
 
+UNWATCHED = Unwatched(due={Key("m-1", "acme", "shop-7"): NOW}, unknown=Counter(zeta=2))
 FAILING = with_survey(
     failing=tally(500_000), failing_reasons=Counter(provider_timeout=1, provider_unavailable=2), ended=1
 )._replace(options=" --stage prod")
@@ -61,6 +63,7 @@ BAD = {
         "disabled",
         with_survey(disabled=Counter(acme=3), forsaken=tally(700))._replace(enabled_by="in mooring.yaml"),
     ),
+    "never looked at": ("never looked at", with_survey(unwatched=UNWATCHED)),
     "put off by us": ("put off", with_survey(reasons=Counter(provider_timeout=9, key_denied=1))),
     "overdue while one catches up": ("overdue", with_survey(overdue=tally(121))._replace(circuits=[RAMPING])),
     "circuit": ("circuits", WELL._replace(circuits=[CIRCUIT])),
@@ -101,6 +104,12 @@ FINE = {
             "active connections of providers that are not enabled in the running stack: zeta 9, acme 3. "
             "Nothing refreshes them; a token is handed out until it ends"
         ),
+    ),
+    "without a time, for all that is known": (
+        "never looked at",
+        with_survey(unwatched=Unwatched(unknown=Counter(zeta=2))),
+        Level.NOTE,
+        "2 active connections without a time for the sweep; whether they should have one, descriptors tell",
     ),
     "provider down": (
         "put off",
@@ -153,7 +162,7 @@ def test_all_is_well() -> None:
     found = judge(WELL, NOW)
     assert {each.level for each in found} == {Level.OK}
     assert [each for each in found if each.advice or each.runbook] == []
-    assert len(found) == 10 + 1 + len(QUEUES)
+    assert len(found) == 11 + 1 + len(QUEUES)
 
 
 def test_a_local_stack_has_no_metrics() -> None:
@@ -222,6 +231,8 @@ def test_texts() -> None:
     assert finding(with_queue("refresh-dead", 1), "queue refresh-dead").advice.endswith(
         "mooring redrive --queue refresh"
     )
+    unwatched = finding(BAD["never looked at"][1], "never looked at")
+    assert "acme 1; such as m-1 acme shop-7. And 2 active connections without" in unwatched.text
     doubt = finding(with_survey(in_doubt=tally(OLD)), "in doubt")
     assert doubt.advice.endswith("mooring refresh m-1 acme shop-7")
 

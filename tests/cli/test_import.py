@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from mooring.adapters import ending_transitions, flow_transitions
+from mooring.adapters import flow_transitions
 from mooring.core.schedule import due_shard
 from mooring.core.upkeep import Key
 from mooring_cli.envelope import receiver_from
 from tests.cli.aws_on_sockets import FakeAws
-from tests.cli.conftest import Answer, Command
-from tests.cli.receivers import KeyPair, key_pair
+from tests.cli.conftest import Command
+from tests.cli.moves import Move, begun, disconnect
+from tests.cli.receivers import key_pair
 from tests.cli.stack_on_sockets import REGION
 from tests.cli.vault import NOW, PROVIDER, Vault
 
@@ -21,47 +22,9 @@ OTHERS = "its tokens belong to another connection, or to another generation or v
 TOKENS = ["canary-access-m-1-shop-1-1", "canary-refresh-m-1-shop-1-1"]
 
 
-class Move:
-    """Two stages with a key each, a receiver's key, and the commands between them."""
-
-    def __init__(self, mooring: Command, source: Vault, target: Vault, pair: KeyPair, folder: Path) -> None:
-        self.mooring = mooring
-        self.source = source
-        self.target = target
-        self.pair = pair
-        self.file = folder / "out.ndjson"
-
-    def export(self) -> None:
-        """Out of the first stage."""
-        self.file.unlink(missing_ok=True)
-        stage = ("--stage", self.source.aws.stage, "--region", REGION)
-        assert self.mooring("export", "out.ndjson", "--to", str(self.pair.public), *stage).code == 0
-
-    def bring(self, *more: str, key: Path | None = None) -> Answer:
-        """Into the second one."""
-        stage = ("--stage", self.target.aws.stage, "--region", REGION)
-        private = str(key or self.pair.private)
-        return self.mooring("import", "out.ndjson", "--key", private, "--yes", *stage, *more)
-
-    def told(self) -> dict[str, Any]:
-        """What the import says to programs."""
-        answer = self.bring("--json")
-        assert answer.out, answer.err
-        told: dict[str, Any] = json.loads(answer.out)
-        return told
-
-    def lines(self) -> list[str]:
-        return self.file.read_text().splitlines()
-
-    def rewrite(self, lines: list[str]) -> None:
-        self.file.write_text("".join(f"{line}\n" for line in lines))
-
-
 @pytest.fixture
-def move(mooring: Command, deployed: FakeAws, tmp_path: Path) -> Any:
-    target = FakeAws(deployed.endpoint_url)
-    target.create()
-    return Move(mooring, Vault(deployed), Vault(target), key_pair(tmp_path), tmp_path)
+def move(mooring: Command, deployed: FakeAws, tmp_path: Path) -> Move:
+    return begun(mooring, deployed, tmp_path)
 
 
 def test_a_connection_moves_to_a_stage_with_another_key(move: Move) -> None:
@@ -187,11 +150,6 @@ def test_a_later_generation_does_not_replace_one_that_ended_since(move: Move) ->
     move.export()
     assert move.told()["newer_here"] == 1
     assert move.target.row(key)["status"] == {"S": "disconnected"}
-
-
-def disconnect(vault: Vault, key: Key, at: int | None = None) -> None:
-    update = ending_transitions.disconnected(vault.connections, key, at or int(time.time()))
-    vault.client.update_item(**update.parameters())
 
 
 def test_what_is_being_refreshed_here_is_left_alone(move: Move) -> None:
@@ -326,12 +284,12 @@ def test_a_file_that_is_not_whole_changes_nothing(move: Move) -> None:
 
 
 def test_what_is_no_export_file(move: Move) -> None:
-    begun = '{"format": "mooring-export", "version": '
+    opening = '{"format": "mooring-export", "version": '
     cases = {
         "": "out.ndjson is empty",
         "hello\n": "out.ndjson does not begin like an export file",
-        begun + "2}\n": "out.ndjson is of a version that this release",
-        begun + "1}\n": "out.ndjson does not say in its first line where",
+        opening + "2}\n": "out.ndjson is of a version that this release",
+        opening + "1}\n": "out.ndjson does not say in its first line where",
     }
     for content, text in cases.items():
         move.file.write_text(content)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mooring.core.errors import Reason
+from mooring.core.errors import Failure, Reason
 from mooring.core.schedule import due_shard, shards
 from mooring.core.upkeep import DueRow, Key, Seen, Setback, Standing
 from tests.contract.samples import BARE, NOW, a_merchant
@@ -108,6 +108,18 @@ class DueBattery:
         there = [connected(world, f"shop-{number}", merchant=merchant) for number in (0, 99)]
         keys = [Key(merchant, "prov-a", f"shop-{number}") for number in range(100)]
         assert world.due.standing(keys) == dict.fromkeys(there, Standing(Seen(1, 1)))
+
+    def test_a_row_that_cannot_be_read_is_told_and_keeps_no_other_back(self, world: World) -> None:
+        first, broken, last = (connected(world) for _ in range(3))
+        world.spoil(broken)
+        found = dict(world.due.standing([first, broken, last]))
+        told = found.pop(broken)
+        assert isinstance(told, Failure)
+        assert (told.reason, told.detail) == (
+            Reason.INTERNAL,
+            "a stored row has no usable attribute generation",
+        )
+        assert found == dict.fromkeys((first, last), Standing(Seen(1, 1)))
 
     def test_since_when_refreshes_fail_until_one_does_not(self, world: World) -> None:
         key = connected(world)

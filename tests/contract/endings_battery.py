@@ -6,6 +6,7 @@ import pytest
 
 from mooring.core.connection import ReadableConnection, Status
 from mooring.core.errors import Failure, Reason
+from mooring.core.token_end import UNCLEAR_SECONDS
 from mooring.core.upkeep import (
     EXPIRING_SECONDS,
     LATE_SECONDS,
@@ -65,6 +66,44 @@ class EndingsBattery:
         assert world.endings.probing(key, FIRST, DUE, pause=PAUSE, due_at=DUE + 21_600)
         assert world.rest(key).due_at == DUE + 21_600
 
+    @pytest.mark.parametrize(
+        ("ends_in", "due_in"),
+        [
+            (EXPIRING_SECONDS + 60, 60),
+            (EXPIRING_SECONDS, 21_600),
+            (21_600, 21_600),
+            (90, 90),
+            (0, LATE_SECONDS),
+            (-LATE_SECONDS, 21_600),
+            (60 - UNCLEAR_SECONDS, 60),
+            (-UNCLEAR_SECONDS, 21_600),
+        ],
+    )
+    @pytest.mark.parametrize("seen", [None, FIRST])
+    def test_a_round_is_due_again_before_its_token_ends_and_when_it_has(
+        self, world: World, ends_in: int, due_in: int, seen: Seen | None
+    ) -> None:
+        """All in the one write: whoever dies after it has hidden no end."""
+        key = expires(world, DUE + ends_in)
+        before = everything(world, key)
+        assert world.endings.probing(key, seen, DUE, pause=PAUSE, due_at=DUE + 21_600) == before[0]
+        after = (before[0], before[1]._replace(probed_at=DUE, due_at=DUE + due_in))
+        assert everything(world, key) == after
+        assert world.endings.probing(key, seen, DUE, pause=PAUSE, due_at=DUE + 21_600) is None
+        assert everything(world, key) == after
+
+    def test_a_round_that_says_nothing_of_the_next_leaves_an_end_as_it_was(self, world: World) -> None:
+        key = expires(world, DUE + 90)
+        assert world.endings.probing(key, FIRST, DUE, pause=PAUSE, due_at=None)
+        assert world.rest(key).due_at is None
+
+    @pytest.mark.parametrize("seen", [Seen(1, 2), Seen(2, 1)])
+    def test_an_end_brings_no_round_to_what_is_not_as_it_was_seen(self, world: World, seen: Seen) -> None:
+        key = expires(world, DUE)
+        before = everything(world, key)
+        assert world.endings.probing(key, seen, DUE, pause=0, due_at=9) is None
+        assert everything(world, key) == before
+
     def test_there_is_one_round_in_ten_minutes(self, world: World) -> None:
         key = connected(world)
         assert world.endings.probing(key, None, DUE, pause=PAUSE, due_at=None)
@@ -78,11 +117,12 @@ class EndingsBattery:
         for now in (DUE, DUE, DUE + 1):
             assert world.endings.probing(key, FIRST, now, pause=0, due_at=None)
 
-    def test_of_sixteen_rounds_at_once_one_begins(self, world: World) -> None:
+    @pytest.mark.parametrize("due_at", [None, DUE + 21_600])
+    def test_of_sixteen_rounds_at_once_one_begins(self, world: World, due_at: int | None) -> None:
         key = connected(world)
         with ThreadPoolExecutor(16) as pool:
             begun = pool.map(
-                lambda _: world.endings.probing(key, None, DUE, pause=PAUSE, due_at=None), range(16)
+                lambda _: world.endings.probing(key, None, DUE, pause=PAUSE, due_at=due_at), range(16)
             )
         assert len([each for each in begun if each is not None]) == 1
 

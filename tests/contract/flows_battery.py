@@ -123,3 +123,56 @@ class FlowsBattery:
         assert flows.stranded(at, at + 3) == 2
         assert (flows.stranded(at, at + 1), flows.stranded(at + 1, at + 3)) == (1, 1)
         assert (flows.stranded(at - 100, at), flows.stranded(at + 3, at + 100)) == (0, 0)
+
+    @pytest.mark.parametrize("later", [0, 5])
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_one_that_fails_does_not_hide_another_of_its_link(
+        self, flows: AllFlows, later: int, kept: bool
+    ) -> None:
+        """Even if both began in the same second."""
+        at = NOW + 600_000 + 100 * later + 20 * kept
+        link, orphan, failing = a_link(), a_state(), a_state()
+        flows.burn(link, orphan, at)
+        if kept:
+            flows.keep(link, orphan, sealed("kept"))
+        flows.burn(link, failing, at + later)
+        flows.fail(link, failing, "grant_refused")
+        assert flows.burn(link, failing, at + 9).status is BurnStatus.FAILED
+        assert (flows.stranded(at, at + 1), flows.stranded(at + 1, at + 20)) == (1, 0)
+
+    def test_one_that_fails_does_not_hide_a_later_one(self, flows: AllFlows) -> None:
+        at = NOW + 610_000
+        link, failing, orphan = a_link(), a_state(), a_state()
+        flows.burn(link, failing, at)
+        flows.burn(link, orphan, at + 5)
+        flows.fail(link, failing, "grant_refused")
+        assert (flows.stranded(at, at + 1), flows.stranded(at + 5, at + 6)) == (0, 1)
+
+    def test_of_several_that_are_open_the_latest_counts(self, flows: AllFlows) -> None:
+        at = NOW + 620_000
+        link, states = a_link(), [a_state() for _ in range(4)]
+        for number, state in enumerate(states):
+            flows.burn(link, state, at + number)
+        for state, left in ((states[3], 2), (states[1], 2), (states[2], 0)):
+            flows.fail(link, state, "grant_refused")
+            assert [flows.stranded(at + each, at + each + 1) for each in range(4)].index(1) == left
+        flows.fail(link, states[0], "grant_refused")
+        assert flows.stranded(at, at + 4) == 0
+
+    def test_when_all_of_a_link_have_failed_none_is_stranded(self, flows: AllFlows) -> None:
+        at = NOW + 630_000
+        link, states = a_link(), [a_state() for _ in range(3)]
+        for number, state in enumerate(states):
+            flows.burn(link, state, at + number)
+            flows.fail(link, state, "grant_refused")
+        assert flows.stranded(at, at + 3) == 0
+
+    def test_of_many_that_fail_at_once_each_ends(self, flows: AllFlows) -> None:
+        at = NOW + 640_000
+        link, states = a_link(), [a_state() for _ in range(FLOWS_PER_LINK)]
+        for state in states:
+            flows.burn(link, state, at)
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda state: flows.fail(link, state, "grant_refused"), states))
+        assert {flows.burn(link, state, at + 1).status for state in states} == {BurnStatus.FAILED}
+        assert flows.stranded(at, at + 1) == 0

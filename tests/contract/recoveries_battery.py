@@ -136,6 +136,47 @@ class RecoveriesBattery:
         assert (row(world, key), world.rest(key)) == before
         assert world.flows.burn(early[1], early[2], NOW).status is BurnStatus.EXCHANGING
 
+    @pytest.mark.parametrize("late", [-1, 1, 60])
+    def test_what_another_callback_stored_of_the_same_flow_stays(self, world: World, late: int) -> None:
+        """A kept token set, of which two callbacks made a connection each: it lives, whoever was later."""
+        new, link, state = delayed(world, tokens=LATER, at=NOW + 60)
+        world.flows.keep(link, state, sealed("kept"))
+        again = exchange(link, tokens=EVERYTHING, at=NOW + 60 + late)
+        world.connections.connect(again, link, state)
+        key = key_of(new)
+        world.leases.store(fresh(leased(world, key), DUE), DUE)
+        before = row(world, key), world.rest(key)
+        assert world.recoveries.restore(new, link, state) is Storing.SUPERSEDED
+        assert (row(world, key), world.rest(key)) == before
+
+    def test_what_was_stored_and_then_replaced_may_live(self, world: World) -> None:
+        """Nobody remembers by which callback it was stored, so nobody can say that it is of no use."""
+        message = delayed(world)
+        assert world.recoveries.restore(*message) is Storing.STORED
+        key = connected(world, merchant=message[0].merchant_id, at=NOW + 60)
+        before = row(world, key)
+        assert world.recoveries.restore(*message) is Storing.SUPERSEDED
+        assert row(world, key) == before
+
+    def test_of_a_flow_that_is_gone_nobody_knows_whether_it_was_stored(self, world: World) -> None:
+        key = connected(world, at=NOW + 60)
+        link = a_link(key.merchant_id)
+        before = row(world, key)
+        assert world.recoveries.restore(exchange(link), link, a_state()) is Storing.SUPERSEDED
+        assert row(world, key) == before
+
+    @pytest.mark.parametrize("ended_at", [NOW + 61, DUE])
+    def test_what_was_stored_of_the_same_flow_and_then_ended_stays_ended(
+        self, world: World, ended_at: int
+    ) -> None:
+        new, link, state = delayed(world, tokens=LATER, at=NOW + 60)
+        world.connections.connect(exchange(link, at=NOW + 58), link, state)
+        key = key_of(new)
+        assert world.endings.disconnect(key, ended_at)
+        before = row(world, key)
+        assert world.recoveries.restore(new, link, state) is not Storing.STORED
+        assert row(world, key) == before
+
     @pytest.mark.parametrize(("ended_at", "stored"), [(NOW + 61, True), (NOW + 62, False), (DUE, False)])
     def test_an_end_after_the_exchange_stays(self, world: World, ended_at: int, stored: bool) -> None:
         key = connected(world)

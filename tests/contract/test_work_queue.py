@@ -9,6 +9,7 @@ from mooring.adapters.work_messages import parse
 from mooring.adapters.work_queue import SqsWorkQueue
 from mooring.core.errors import Failure, Reason
 from mooring.core.upkeep import Delayed
+from mooring.core.upkeep_ports import Depth
 from tests.contract.aws_server import AwsServer, Fault
 from tests.contract.work_queue_battery import Queue, WorkQueueBattery
 from tests.contract.work_samples import DUE
@@ -67,5 +68,5 @@ def test_the_fake_can_have_a_backlog_and_run_full() -> None:
     queue.backlog, queue.room = 5_990, 1
     with pytest.raises(Failure):
         queue.put([Delayed(DUE), Delayed(DUE, 30)])
-    assert queue.depth() == 5_991
+    assert queue.depth() == Depth(5_991, 0)
     assert (queue.works, queue.take(), queue.messages) == ([DUE], DUE, [])

@@ -9,6 +9,7 @@ from mooring.adapters.dynamodb_endings import DynamoEndings
 from mooring.adapters.dynamodb_flows import DynamoFlows
 from mooring.adapters.dynamodb_leases import DynamoLeases
 from mooring.adapters.dynamodb_recoveries import DynamoRecoveries
+from mooring.adapters.row_conditions import item_key
 from mooring.core.connection import ReadableConnection
 from mooring.core.names import connection_key
 from mooring.core.ports import BurnStatus, Connections, Flows
@@ -84,6 +85,9 @@ class World(Protocol):
     def waits(self, merchant_id: str, confirmation_hash: str) -> bool:
         """Whether a connection waits for this confirmation."""
 
+    def spoil(self, key: Key) -> None:
+        """Take from a row what it cannot be understood without: its generation."""
+
 
 class FakeWorld:
     """In memory."""
@@ -104,6 +108,9 @@ class FakeWorld:
 
     def waits(self, merchant_id: str, confirmation_hash: str) -> bool:
         return (merchant_id, confirmation_hash) in self.connections.pending
+
+    def spoil(self, key: Key) -> None:
+        self.due.spoiled.add(key)
 
 
 class DynamoWorld:
@@ -136,6 +143,11 @@ class DynamoWorld:
 
     def waits(self, merchant_id: str, confirmation_hash: str) -> bool:
         return bool(self._get(merchant_id, f"@pending#{confirmation_hash}"))
+
+    def spoil(self, key: Key) -> None:
+        self._client.update_item(
+            TableName=CONNECTIONS, Key=item_key(key), UpdateExpression="REMOVE generation"
+        )
 
     def _get(self, merchant_id: str, connection: str) -> Mapping[str, Any]:
         key = {"merchant_id": {"S": merchant_id}, "connection": {"S": connection}}

@@ -6,7 +6,7 @@ import pytest
 
 from mooring.core.errors import Failure, Reason
 from mooring.core.upkeep import Delayed, Hint, Work
-from mooring.core.upkeep_ports import WorkQueue
+from mooring.core.upkeep_ports import Depth, WorkQueue
 from tests.contract.work_samples import DUE, WORK, orders
 
 
@@ -58,11 +58,11 @@ class WorkQueueBattery:
     def test_nothing_is_nothing(self, queue: Queue) -> None:
         queue.work.put([])
         assert queue.waiting() == []
-        assert queue.work.depth() == 0
+        assert queue.work.depth() == Depth(0, 0)
 
-    def test_the_depth_counts_what_is_delayed_too(self, queue: Queue) -> None:
+    def test_the_depth_tells_what_is_delayed_apart(self, queue: Queue) -> None:
         queue.work.put([Delayed(order, number % 2 * 60) for number, order in enumerate(orders(7))])
-        assert queue.work.depth() == 7
+        assert queue.work.depth() == Depth(ready=4, delayed=3)
 
     @pytest.mark.parametrize("count", [1, 25])
     def test_an_outage_is_said(self, queue: Queue, count: int) -> None:

@@ -60,6 +60,20 @@ def test_what_lives_too_short_is_left_to_its_readers(lifetime: int) -> None:
     assert due(lifetime=lifetime) is None
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "left", "expected"),
+    [(700, 700, 466), (700, 400, 166), (700, 233, 0), (700, 110, 0), (700, -5, 0), (180, 60, 0), (180, 1, 0)],
+)
+def test_what_lay_for_a_while_is_due_by_its_whole_life(lifetime: int, left: int, expected: int) -> None:
+    """What is left of a token is not its lifetime, and what is late is due at once."""
+    assert due(lifetime=left, issued_at=NOW + left - lifetime) == expected
+
+
+@pytest.mark.parametrize("left", [179, 60, -5])
+def test_what_lives_short_is_left_to_its_readers_however_long_it_lay(left: int) -> None:
+    assert due(lifetime=left, issued_at=NOW + left - 179) is None
+
+
 def test_what_never_ends_is_never_due() -> None:
     assert due(lifetime=None) is None
 

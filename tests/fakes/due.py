@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from mooring.core.connection import Connection
+from mooring.core.errors import Failure, Reason
 from mooring.core.schedule import due_shard
 from mooring.core.upkeep import DuePage, DueRow, Key, Seen, Standing
 from tests.fakes.connections import FakeConnections
@@ -11,12 +13,16 @@ MOST_KEYS = 100
 
 
 class FakeDueIndex(Fallible):
-    """The due index port. `pages` notes what was asked: (shard, until, limit)."""
+    """The due index port. `pages` notes what was asked: (shard, until, limit).
+
+    A row whose key is in `spoiled` cannot be understood.
+    """
 
     def __init__(self, connections: FakeConnections, journal: list[str] | None = None) -> None:
         super().__init__(journal)
         self.connections = connections
         self.pages: list[tuple[str, int, int]] = []
+        self.spoiled: set[Key] = set()
 
     def due(self, shard: str, until: int, limit: int, start: Mapping[str, object] | None = None) -> DuePage:
         """One page of a shard, the earliest first."""
@@ -30,21 +36,19 @@ class FakeDueIndex(Fallible):
         more = len(found) > limit
         return DuePage(page, {"due_at": page[-1].due_at, "key": page[-1].key} if more else None)
 
-    def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing]:
+    def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing | Failure]:
         """How those of them stand that are active."""
         if len(set(keys)) > MOST_KEYS:
             raise ValueError("at most 100 keys a call")
         self.called("standing")
         with self.connections.lock:
             rows = {key: self.connections.row(key) for key in keys if self.connections.is_as(key, None)}
-            return {
-                key: Standing(
-                    Seen(row.connection.generation, row.connection.version),
-                    self.connections.rest(key).failing_since,
-                )
-                for key, row in rows.items()
-                if row is not None
-            }
+            return {key: self._standing(key, row.connection) for key, row in rows.items() if row is not None}
+
+    def _standing(self, key: Key, one: Connection) -> Standing | Failure:
+        if key in self.spoiled:
+            return Failure(Reason.INTERNAL, "a stored row has no usable attribute generation")
+        return Standing(Seen(one.generation, one.version), self.connections.rest(key).failing_since)
 
     def _of(self, shard: str, until: int) -> list[DueRow]:
         found = []

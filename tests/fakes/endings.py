@@ -2,6 +2,7 @@
 
 from mooring.core.connection import ReadableConnection, Status
 from mooring.core.errors import Reason
+from mooring.core.token_end import next_look
 from mooring.core.upkeep import (
     EXPIRING_SECONDS,
     LATE_SECONDS,
@@ -40,8 +41,10 @@ class FakeEndings(Fallible):
             if rest.probed_at is not None and rest.probed_at > now - pause:
                 return None
             rest.probed_at = now
-            rest.due_at = rest.due_at if due_at is None else due_at
-            return self.connections.row(key)
+            row = self.connections.row(key)
+            if row is not None and due_at is not None:
+                rest.due_at = next_look(row.connection.expires_at, now, due_at)
+            return row
 
     def remind(self, key: Key, due_at: int) -> None:
         """Let it fall due, unless it does so earlier."""

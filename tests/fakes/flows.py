@@ -70,7 +70,7 @@ class FakeFlows(Fallible):
 
 
 def _is_stranded(row: dict[str, FakeFlow], since: int, until: int) -> bool:
-    """By the link's latest flow; where one link has several, the table may know of fewer."""
-    latest = list(row.values())[-1]
-    is_open = latest.status in (BurnStatus.EXCHANGING, BurnStatus.KEPT)
-    return is_open and since <= latest.burned_at < until
+    """By the link's latest flow that did not fail; of several the table may know another one."""
+    left = [flow for flow in row.values() if flow.status is not BurnStatus.FAILED]
+    is_open = bool(left) and left[-1].status in (BurnStatus.EXCHANGING, BurnStatus.KEPT)
+    return is_open and since <= left[-1].burned_at < until

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mooring.core.errors import Failure, Reason
 from mooring.core.upkeep import Delayed, Work
+from mooring.core.upkeep_ports import Depth
 from tests.fakes.faults import Fallible
 
 MAX_DELAY = 900
@@ -12,8 +13,8 @@ MAX_DELAY = 900
 class FakeWorkQueue(Fallible):
     """The work queue port, open to tests.
 
-    `messages` is what waits, with its delay (seconds). `backlog` counts as further messages in
-    `depth`; once `room` messages are in it, a `put` fails half-way.
+    `messages` is what waits, with its delay (seconds), which passes by `advance`. `backlog` counts as further
+    messages in `depth` that are ready; once `room` messages are in it, a `put` fails half-way.
     """
 
     def __init__(self, journal: list[str] | None = None) -> None:
@@ -32,10 +33,15 @@ class FakeWorkQueue(Fallible):
                 raise Failure(Reason.STORAGE_UNAVAILABLE)
             self.messages.append(each)
 
-    def depth(self) -> int:
-        """How many messages wait, and the backlog."""
+    def depth(self) -> Depth:
+        """How many messages wait, with the backlog, and how many are delayed."""
         self.called("depth")
-        return len(self.messages) + self.backlog
+        delayed = sum(each.delay > 0 for each in self.messages)
+        return Depth(len(self.messages) - delayed + self.backlog, delayed)
+
+    def advance(self, seconds: int) -> None:
+        """Let so much of each delay pass."""
+        self.messages = [each._replace(delay=max(0, each.delay - seconds)) for each in self.messages]
 
     @property
     def works(self) -> list[Work]:

@@ -54,6 +54,20 @@ def test_what_cannot_be_told_yet_is_kept_sealed_and_a_reload_resumes(
     assert world.sealer.open(new.tokens.access, "m-1", "named", "team-7", "access") == "at-1"
 
 
+@pytest.mark.parametrize(("lifetime", "late", "due"), [(700, 60, 466), (700, 590, 590), (150, 60, None)])
+def test_what_lay_kept_is_refreshed_in_time_all_the_same(
+    world: World, browser: Browser, lifetime: int, late: int, due: int | None
+) -> None:
+    """However little is left of it; only what lives short altogether is left to its readers."""
+    world.server.tokens = WHOLE._replace(expires_at=NOW + lifetime, refresh_expires_at=None)
+    world.server.account = [UNAVAILABLE, Account("team-7", verified=True)]
+    state = world.start(browser, "named")
+    refusal(lambda: world.callback(browser, f"code=c&state={state}", "named"))
+    world.clock.advance(late)
+    world.callback(browser, f"code=c&state={state}", "named")
+    assert world.connections.stored[0].due_at == (None if due is None else NOW + due)
+
+
 def test_it_is_kept_as_often_as_it_takes(world: World, browser: Browser) -> None:
     world.server.account = [UNAVAILABLE, UNAVAILABLE, Account("team-7", verified=True)]
     state = world.start(browser, "named")

@@ -9,10 +9,10 @@ from mooring.core.connection import Status
 from mooring.core.errors import Reason
 from mooring.core.provider import Probe
 from mooring.core.schedule import PROBE_EVERY_SECONDS
-from mooring.core.upkeep import EXPIRING_SECONDS, LATE_SECONDS, Answer, Cause, Key, Order
+from mooring.core.upkeep import EXPIRING_SECONDS, LATE_SECONDS, PROBE_SECONDS, Answer, Cause, Hint, Key, Order
 from mooring.flows.probe import NEVER_SECONDS
 from tests.core.signing import NOW
-from tests.fakes.token_keeper import REFRESHED
+from tests.fakes.token_keeper import REFRESHED, ProbeCall
 from tests.flows.upkeep_world import DOWN, KEY, PROBED, SEEN, SILENT, UpkeepWorld, provider_of
 from tests.flows.world import refusal
 
@@ -237,6 +237,59 @@ def test_where_there_is_a_probe_it_decides_and_not_the_stated_end(
     upkeep.keep(due(key))
     assert upkeep.deliver() == [(key, Answer("failed", Reason.TOKEN_REFUSED))]
     assert upkeep.row(key).last_error == "token_refused"
+
+
+@pytest.mark.parametrize("late", [DAY, DAY + 1, 30 * DAY])
+def test_a_day_after_its_end_a_token_of_which_nobody_says_that_it_lives_is_over(
+    upkeep: UpkeepWorld, late: int
+) -> None:
+    upkeep.keeper.said = Probe.UNKNOWN
+    upkeep.stands(PROBED_KEY, refresh=None, expires_at=NOW - late, expiring_at=NOW - late)
+    before = upkeep.tokens(PROBED_KEY)
+    assert upkeep.keep(due(PROBED_KEY)) == Answer("failed", Reason.TOKEN_EXPIRED)
+    row = upkeep.row(PROBED_KEY)
+    assert (row.status, row.last_error) == (Status.NEEDS_RECONNECT, "token_expired")
+    assert (upkeep.rest(PROBED_KEY).due_at, upkeep.tokens(PROBED_KEY)) == (None, before)
+    assert len(upkeep.keeper.probes) == 1
+
+
+def test_until_then_what_cannot_be_told_ends_nothing(upkeep: UpkeepWorld) -> None:
+    """By the schedule alone, from the end on."""
+    upkeep.keeper.said = Probe.UNKNOWN
+    upkeep.stands(PROBED_KEY, refresh=None, expires_at=NOW, due_at=NOW, expiring_at=NOW)
+    said: list[tuple[int, Answer]] = []
+    while (due_at := upkeep.rest(PROBED_KEY).due_at) is not None and len(said) < 9:
+        upkeep.clock.now = due_at
+        assert upkeep.sweep(PROBED).enqueued == 1
+        ((_, answer),) = upkeep.deliver()
+        said.append((int(upkeep.clock()) - NOW, answer))
+    looks = [0, LATE_SECONDS, *(LATE_SECONDS + each * PROBE_EVERY_SECONDS for each in (1, 2, 3))]
+    assert said == [*((at, Answer("probed")) for at in looks), (DAY, Answer("failed", Reason.TOKEN_EXPIRED))]
+
+
+@pytest.mark.parametrize("verdict", [Probe.LIVE, Probe.UNKNOWN])
+def test_a_hint_ends_nothing_that_is_past_its_end(upkeep: UpkeepWorld, verdict: Probe) -> None:
+    upkeep.keeper.said = verdict
+    upkeep.stands(PROBED_KEY, refresh=None, expires_at=NOW - 30 * DAY)
+    assert upkeep.work(Hint(PROBED.id, PROBED_KEY.account_id)) == [(PROBED_KEY, Answer("probed"))]
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
+    assert upkeep.row(PROBED_KEY).status is Status.ACTIVE
+
+
+def test_an_end_that_cannot_be_written_is_said(upkeep: UpkeepWorld) -> None:
+    upkeep.stands(PROBED_KEY, refresh=None, expires_at=NOW - DAY, expiring_at=NOW - DAY)
+
+    def breaks(_: ProbeCall) -> Probe:
+        upkeep.endings.broken["expire"] = DOWN
+        return Probe.UNKNOWN
+
+    upkeep.keeper.said = breaks
+    assert refusal(lambda: upkeep.keep(due(PROBED_KEY))).reason is DOWN.reason
+    upkeep.endings.broken.clear()
+    assert upkeep.rest(PROBED_KEY).due_at == NOW + PROBE_SECONDS
+    upkeep.clock.advance(PROBE_SECONDS)
+    upkeep.keeper.said = Probe.UNKNOWN
+    assert upkeep.keep(due(PROBED_KEY)).reason is Reason.TOKEN_EXPIRED
 
 
 @pytest.mark.parametrize("late", [0, LATE_SECONDS, 30 * DAY])

@@ -1,5 +1,6 @@
 """A round of probes: two 401s at least thirty seconds apart end a connection, anything else discards."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.fakes.token_keeper import ProbeCall
 from tests.flows.upkeep_world import DOWN, KEY, SEEN, SILENT, UpkeepWorld
 from tests.flows.world import refusal
 
+DAY = 86_400
 PROBED_KEY = KEY._replace(provider="probed")
 DUE = Order(PROBED_KEY, SEEN, Cause.DUE)
 REFUSED = Answer("probed", Reason.TOKEN_REFUSED)
@@ -97,8 +99,8 @@ def test_who_cannot_tell_for_ten_minutes_is_not_asked_any_more(upkeep: UpkeepWor
     upkeep.keep(DUE)
     while upkeep.queue.messages:
         assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
-    assert PROBE_SECONDS <= upkeep.clock() - NOW < PROBE_SECONDS + SECOND_LOOK_SECONDS
-    assert len(upkeep.keeper.probes) == 12
+    assert PROBE_SECONDS - SECOND_LOOK_SECONDS < upkeep.clock() - NOW <= PROBE_SECONDS
+    assert len(upkeep.keeper.probes) == 11
     assert upkeep.row(PROBED_KEY).status is Status.ACTIVE
 
 
@@ -127,6 +129,47 @@ def test_401s_must_span_thirty_seconds(upkeep: UpkeepWorld, late: int, ended: bo
     upkeep.clock.advance(late)
     upkeep.work(SECOND)
     assert (upkeep.row(PROBED_KEY).status is Status.NEEDS_RECONNECT) is ended
+
+
+@pytest.mark.parametrize(("late", "ended"), [(PROBE_SECONDS, True), (PROBE_SECONDS + 1, False)])
+@pytest.mark.parametrize("uninstall", [True, False])
+def test_401s_must_be_of_one_round(upkeep: UpkeepWorld, late: int, ended: bool, uninstall: bool) -> None:
+    stands(upkeep, probed_at=NOW)
+    upkeep.keeper.said = Probe.REFUSED
+    upkeep.clock.advance(late)
+    upkeep.work(SECOND._replace(uninstall=uninstall))
+    gone = Status.UNINSTALLED if uninstall else Status.NEEDS_RECONNECT
+    assert upkeep.row(PROBED_KEY).status is (gone if ended else Status.ACTIVE)
+
+
+@pytest.mark.parametrize("uninstall", [True, False])
+def test_a_401_of_three_days_ago_begins_a_new_round(upkeep: UpkeepWorld, uninstall: bool) -> None:
+    """A message lives for four days, and may be put back into its queue by hand."""
+    stands(upkeep, probed_at=NOW, due_at=NOW + 4 * DAY)
+    upkeep.keeper.said = [Probe.REFUSED, Probe.LIVE]
+    upkeep.clock.advance(3 * DAY)
+    second = SECOND._replace(uninstall=uninstall)
+    assert upkeep.work(second) == [(PROBED_KEY, REFUSED)]
+    anew = second._replace(refused_at=NOW + 3 * DAY)
+    assert upkeep.queue.messages == [Delayed(anew, CONFIRM_SECONDS + 1)]
+    assert upkeep.rest(PROBED_KEY).due_at == NOW + 4 * DAY
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("probed"))]
+    assert upkeep.row(PROBED_KEY).status is Status.ACTIVE
+
+
+def test_of_many_old_401s_one_begins_a_round(upkeep: UpkeepWorld) -> None:
+    stands(upkeep)
+    upkeep.clock.advance(3 * DAY)
+    assert [upkeep.work(SECOND)[0][1].word for _ in range(3)] == ["probed", "skipped", "skipped"]
+    assert len(upkeep.keeper.probes) == 1
+
+
+def test_an_old_401_that_could_ask_nobody_is_left_to_the_schedule(upkeep: UpkeepWorld) -> None:
+    stands(upkeep, due_at=NOW + 4 * DAY)
+    upkeep.clock.advance(3 * DAY)
+    upkeep.sealer.broken.update(open=DOWN)
+    assert refusal(lambda: upkeep.work(SECOND)).reason is DOWN.reason
+    assert upkeep.rest(PROBED_KEY).due_at == NOW + 3 * DAY + PROBE_SECONDS
 
 
 def test_a_clock_that_goes_back_ends_nothing(upkeep: UpkeepWorld) -> None:
@@ -204,7 +247,8 @@ def test_a_token_that_does_not_open_is_not_sent_and_ends_nothing(upkeep: UpkeepW
         upkeep.clock.advance(PROBE_SECONDS)
         upkeep.sealer.broken["open"] = Failure(reason)
         assert refusal(lambda: upkeep.keep(DUE)).reason is reason
-        assert refusal(lambda: upkeep.work(SECOND)).reason is reason
+        second = SECOND._replace(refused_at=int(upkeep.clock()) - CONFIRM_SECONDS)
+        assert refusal(partial(upkeep.work, second)).reason is reason
     assert upkeep.keeper.probes == []
     assert upkeep.row(PROBED_KEY).status is Status.ACTIVE
 
@@ -251,6 +295,9 @@ def test_probes_do_not_all_fall_due_together(upkeep: UpkeepWorld) -> None:
         (0, LATE_SECONDS),
         (1 - LATE_SECONDS, 1),
         (-LATE_SECONDS, 6 * 3_600),
+        (-18 * 3_600, 6 * 3_600),
+        (1 - DAY, 1),
+        (-DAY, 6 * 3_600),
         (-NEVER_SECONDS, 6 * 3_600),
         (NEVER_SECONDS + 1, 6 * 3_600),
         (None, 6 * 3_600),
@@ -259,11 +306,28 @@ def test_probes_do_not_all_fall_due_together(upkeep: UpkeepWorld) -> None:
 def test_a_round_reminds_of_the_next_moment_of_an_end(
     upkeep: UpkeepWorld, ends_in: int | None, looks_in: int
 ) -> None:
-    """Three days before, at the end, and ten minutes later; else the schedule stands."""
+    """Three days before, at the end, ten minutes and a day later; else the schedule stands."""
     stands(upkeep, expires_at=None if ends_in is None else NOW + ends_in)
     ports = upkeep.work_ports().probe
     assert upkeep.hear(lambda: probe(PROBED_KEY, SEEN, ports)) == Answer("probed")
     assert upkeep.rest(PROBED_KEY).due_at == NOW + looks_in
+
+
+def test_a_round_that_dies_after_its_first_write_hides_no_end(upkeep: UpkeepWorld) -> None:
+    """A message that comes again is refused by the round that it began itself."""
+    key = KEY._replace(provider="silent")
+    upkeep.stands(key, refresh=None, expires_at=NOW, due_at=NOW, expiring_at=NOW)
+    upkeep.endings.broken["remind"] = DOWN
+    upkeep.sealer.broken["open"] = DOWN
+    due = Order(key, SEEN, Cause.DUE)
+    assert refusal(lambda: upkeep.keep(due)).reason is DOWN.reason
+    upkeep.sealer.broken.clear()
+    upkeep.clock.advance(180)
+    assert upkeep.keep(due) == Answer("skipped")
+    assert upkeep.rest(key).due_at == NOW + LATE_SECONDS
+    upkeep.clock.advance(LATE_SECONDS)
+    assert upkeep.sweep(SILENT).enqueued == 1
+    assert upkeep.deliver() == [(key, Answer("failed", Reason.TOKEN_EXPIRED))]
 
 
 def test_a_descriptor_that_lost_its_probe_leaves_nothing_due_for_ever(upkeep: UpkeepWorld) -> None:

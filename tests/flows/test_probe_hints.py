@@ -1,6 +1,7 @@
 """Hints: uninstall notices that anybody may have sent. The provider is asked, and nobody else believed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from threading import Barrier
 from typing import Any
 
@@ -12,12 +13,15 @@ from mooring.core.provider import Probe
 from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import (
     CONFIRM_SECONDS,
+    EXPIRING_SECONDS,
+    LATE_SECONDS,
     PROBE_SECONDS,
     Answer,
     Cause,
     Confirm,
     Delayed,
     Hint,
+    Key,
     Order,
     Seen,
     Work,
@@ -29,7 +33,8 @@ from tests.fakes.token_keeper import REFRESHED, RefreshCall
 from tests.flows.upkeep_world import DOWN, KEY, LOST, PROBED, SEEN, TRANSIENT, UpkeepWorld, provider_of
 from tests.flows.world import refusal
 
-PROBED_KEY = KEY._replace(provider="probed")
+DAY = 86_400
+PROBED_KEY, SILENT_KEY = KEY._replace(provider="probed"), KEY._replace(provider="silent")
 REFUSED = Answer("probed", Reason.TOKEN_REFUSED)
 SECOND = Confirm(PROBED_KEY, SEEN, NOW, uninstall=True)
 HINT, AGAIN = Hint("probed", "shop-9"), Hint("probed", "shop-9", again=True)
@@ -82,7 +87,7 @@ def test_every_merchant_of_the_account_is_asked_for_on_its_own(upkeep: UpkeepWor
     stands(upkeep)
     other = PROBED_KEY._replace(merchant_id="m-2")
     stranger = PROBED_KEY._replace(merchant_id="m-3", account_id="shop-1")
-    upkeep.stands(other, refresh=None, access="canary-access-of-m-2")
+    upkeep.stands(other, refresh=None, access="canary-access-of-m-2", expires_at=None)
     upkeep.stands(stranger, refresh=None)
     upkeep.keeper.said = lambda call: Probe.REFUSED if "m-2" in call.access_token else Probe.LIVE
     assert upkeep.work(HINT) == [(PROBED_KEY, Answer("accepted")), (other, Answer("accepted"))]
@@ -183,6 +188,56 @@ def test_false_hints_do_not_touch_the_schedule(upkeep: UpkeepWorld) -> None:
         upkeep.clock.advance(60)
         hinted(upkeep)
     assert upkeep.rest(PROBED_KEY).due_at == due_at == NOW + 6 * 3_600
+
+
+@pytest.mark.parametrize("key", [PROBED_KEY, SILENT_KEY])
+def test_however_many_hints_an_end_is_told_and_comes(upkeep: UpkeepWorld, key: Key) -> None:
+    """A hint every five minutes, around the day on which it is told and around its end."""
+    end = NOW + 5 * DAY
+    around = [range(day - 3_600, day + 3_600, 300) for day in (end - EXPIRING_SECONDS, end)]
+    upkeep.stands(key, refresh=None, expires_at=end, due_at=end - EXPIRING_SECONDS)
+    upkeep.keeper.said = lambda _: Probe.LIVE if upkeep.clock() < end else Probe.REFUSED
+    provider = upkeep.providers[key.provider]
+    at: dict[str, int] = {}
+    for now in chain(*around):
+        upkeep.clock.now = now
+        upkeep.queue.messages.insert(0, Delayed(Hint(key.provider, key.account_id)))
+        upkeep.sweep(provider)
+        for message in list(upkeep.queue.messages):
+            upkeep.queue.messages.remove(message)
+            for _, answer in upkeep.work(message.work):
+                told = "expiring" if answer.expiring else upkeep.row(key).status.value
+                at.setdefault(told, now)
+    assert at["expiring"] - (end - EXPIRING_SECONDS) <= 300
+    assert upkeep.row(key).status is Status.NEEDS_RECONNECT
+    assert at["needs_reconnect"] - end <= 2 * PROBE_SECONDS
+
+
+@pytest.mark.parametrize("left", [LATE_SECONDS, 0, -1, -30 * DAY])
+def test_a_token_that_ran_out_by_itself_was_not_uninstalled(upkeep: UpkeepWorld, left: int) -> None:
+    """Anybody can send a hint at that moment; and from ten minutes before, because clocks differ."""
+    stands(upkeep, expires_at=NOW + CONFIRM_SECONDS + 1 + left)
+    upkeep.keeper.said = Probe.REFUSED
+    assert hinted(upkeep) == [REFUSED]
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("failed", Reason.TOKEN_REFUSED))]
+    row = upkeep.row(PROBED_KEY)
+    assert (row.status, row.last_error) == (Status.NEEDS_RECONNECT, "token_refused")
+    assert upkeep.tokens(PROBED_KEY) == ("canary-access-0", None)
+
+
+def test_a_token_with_time_to_live_that_is_refused_was_uninstalled(upkeep: UpkeepWorld) -> None:
+    stands(upkeep, expires_at=NOW + CONFIRM_SECONDS + 1 + LATE_SECONDS + 1)
+    upkeep.keeper.said = Probe.REFUSED
+    hinted(upkeep)
+    assert upkeep.deliver() == [(PROBED_KEY, Answer("uninstalled"))]
+
+
+@pytest.mark.parametrize("due_at", [None, NOW - 9, NOW + 999])
+def test_where_nobody_can_be_asked_a_hint_puts_nothing_off(upkeep: UpkeepWorld, due_at: int | None) -> None:
+    upkeep.stands(SILENT_KEY, refresh=None, expires_at=NOW - LATE_SECONDS, due_at=due_at)
+    upkeep.keeper.said = Probe.UNKNOWN
+    assert hinted(upkeep, "silent") == [Answer("probed")]
+    assert upkeep.rest(SILENT_KEY).due_at == due_at
 
 
 def test_a_hint_that_waited_leaves_the_next_one_its_turn(upkeep: UpkeepWorld) -> None:
@@ -374,7 +429,7 @@ def test_the_refresh_is_asked_about_the_generation_that_the_hint_found(upkeep: U
 def test_a_connection_without_a_refresh_token_is_probed_although_its_provider_refreshes(
     upkeep: UpkeepWorld,
 ) -> None:
-    key = upkeep.stands(KEY._replace(provider="both"), refresh=None)
+    key = upkeep.stands(KEY._replace(provider="both"), refresh=None, expires_at=None)
     upkeep.keeper.said = Probe.REFUSED
     assert hinted(upkeep, "both") == [REFUSED]
     assert upkeep.deliver() == [(key, Answer("uninstalled"))]

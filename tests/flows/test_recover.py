@@ -141,6 +141,18 @@ def test_an_exchange_that_lives_under_other_data_keys_is_not_revoked(upkeep: Upk
     assert upkeep.revocations.messages == [], "its grant lives"
 
 
+def test_an_exchange_of_which_another_callback_made_a_connection_is_not_revoked(upkeep: UpkeepWorld) -> None:
+    """Its token set lay kept, and two callbacks opened it; the table did not take the first one's."""
+    new, link, state = upkeep.exchanged()
+    upkeep.clock.advance(1)
+    anew = upkeep.exchanged()[0]._replace(burned_at=new.burned_at)
+    upkeep.connections.connect(anew, link, state)
+    before = upkeep.snapshot()
+    assert restore(upkeep, (new, link, state)) == (KEY, Answer("skipped"))
+    assert upkeep.snapshot() == before
+    assert upkeep.revocations.messages == [], "its grant lives"
+
+
 def test_what_cannot_be_handed_on_to_be_revoked_comes_again(upkeep: UpkeepWorld) -> None:
     upkeep.stands()
     exchange = upkeep.exchanged()

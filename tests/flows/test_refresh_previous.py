@@ -47,6 +47,37 @@ def test_the_one_before_is_tried_once_and_saves_the_grant(upkeep: UpkeepWorld) -
     assert upkeep.row(GRACE_KEY).status is Status.ACTIVE
 
 
+SPENT, STATED = NOW + 40 * 86_400, NOW + 30 * 86_400
+"""When the refused token would have ended, and an end that an answer states."""
+
+
+@pytest.mark.parametrize(("said", "ends_at"), [(None, SPENT), (STATED, STATED)])
+def test_one_that_names_no_new_one_stays_in_force(
+    upkeep: UpkeepWorld, said: int | None, ends_at: int
+) -> None:
+    """RFC 6749 6: what was used is what counts from now on, and not what was refused."""
+    stands(upkeep)
+    upkeep.rest(GRACE_KEY).refresh_expires_at = SPENT
+    upkeep.keeper.tokens = [LOST, REFRESHED._replace(refresh_token=None, refresh_expires_at=said)]
+    assert upkeep.refresh(ASKED) == Answer("refreshed")
+    assert upkeep.tokens(GRACE_KEY) == ("refreshed-access-token", BEFORE)
+    rest = upkeep.rest(GRACE_KEY)
+    assert rest.previous_refresh is not None
+    before = upkeep.opened(GRACE_KEY, "refresh", rest.previous_refresh), rest.previous_until
+    assert before == ("canary-refresh-0", NOW + 60), "the two change places"
+    assert (rest.refresh_expires_at, rest.due_at) == (ends_at, NOW + (ends_at - NOW) * 2 // 3)
+
+
+def test_what_stays_in_force_is_what_the_next_refresh_uses(upkeep: UpkeepWorld) -> None:
+    stands(upkeep)
+    upkeep.keeper.tokens = [LOST, REFRESHED._replace(refresh_token=None), REFRESHED]
+    assert upkeep.refresh(ASKED) == Answer("refreshed")
+    upkeep.clock.advance(3_600)
+    assert upkeep.refresh(ASKED) == Answer("refreshed")
+    assert sent(upkeep) == ["canary-refresh-0", BEFORE, BEFORE]
+    assert upkeep.tokens(GRACE_KEY)[1] == "refreshed-refresh-token"
+
+
 def test_a_provider_whose_rotation_never_reached_it_is_met_by_the_one_before(upkeep: UpkeepWorld) -> None:
     """It answered, and then forgot what it had answered (a failover, say)."""
     upkeep.stands(GRACE_KEY)

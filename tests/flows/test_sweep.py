@@ -12,7 +12,7 @@ from mooring.core.connection import Status
 from mooring.core.errors import Failure, Reason
 from mooring.core.provider import Provider
 from mooring.core.schedule import due_shard, shards
-from mooring.core.upkeep import Cause, Delayed, DuePage, DueRow, Key, Order, Seen, Standing
+from mooring.core.upkeep import Cause, Delayed, DuePage, DueRow, Hint, Key, Order, Seen, Standing
 from mooring.flows.shares import RAMP_FIRST, fair_shares
 from mooring.flows.sweep import BATCH, PAGE, QUEUED_SECONDS, TRIALS, Swept
 from tests.core.signing import NOW
@@ -140,6 +140,58 @@ def test_never_more_than_the_workers_drain_less_what_waits(
     assert done.overdue_seconds == 1_000
 
 
+def hinted(upkeep: UpkeepWorld, count: int) -> None:
+    """So many hints that wait for their time, as whoever forges them can leave in the queue."""
+    hints = (Hint("acme", f"shop-{number}", again=True) for number in range(count))
+    upkeep.queue.messages += [Delayed(hint, 600) for hint in hints]
+
+
+@pytest.mark.parametrize("providers", [[EAGER], [EAGER, NEVER]])
+def test_what_others_delay_takes_no_room(upkeep: UpkeepWorld, providers: list[Provider]) -> None:
+    """Forged hints cost a request each; they may not starve what is due, neither at once nor later."""
+    stands(upkeep, 30)
+    hinted(upkeep, 500)
+    done = []
+    for _ in range(4):
+        done.append(upkeep.sweep(*providers, limit=10))
+        for key in queued(upkeep):
+            upkeep.rest(key).due_at = None
+        upkeep.queue.messages = [each for each in upkeep.queue.messages if not isinstance(each.work, Order)]
+        passes(upkeep)
+    room = 10 // len(providers)
+    assert [each.enqueued for each in done] == ([10, 10, 10, 0] if room == 10 else [5] * 4)
+    assert {each.queue_depth for each in done} == {500}, "it is told that they are there"
+
+
+def test_what_the_sweep_itself_delayed_takes_room_until_it_is_due(upkeep: UpkeepWorld) -> None:
+    stands(upkeep, 10, first=NOW + 50)
+    hinted(upkeep, 500)
+    assert upkeep.sweep(limit=15).enqueued == 10
+    others = [upkeep.stands(Key(f"late-{number}", "acme", "shop-9"), due_at=NOW + 70) for number in range(20)]
+    passes(upkeep, 30)
+    done = upkeep.sweep(limit=15)
+    assert (done.enqueued, done.queue_depth) == (5, 510)
+    assert {*queued(upkeep)[10:]} < {*others}
+
+
+def test_what_is_delayed_by_others_keeps_nothing_in_memory(upkeep: UpkeepWorld) -> None:
+    keys = stands(upkeep, 2)
+    upkeep.sweep()
+    upkeep.queue.messages.clear()
+    hinted(upkeep, 5)
+    upkeep.clock.advance(60)
+    assert upkeep.sweep().enqueued == 2, "all that is ready was taken"
+    assert queued(upkeep) == keys
+
+
+def test_what_is_delayed_is_remembered_until_it_is_due(upkeep: UpkeepWorld) -> None:
+    (key,) = stands(upkeep, 1, first=NOW + 60)
+    assert upkeep.sweep().enqueued == 1
+    upkeep.clock.advance(60)
+    assert upkeep.sweep().enqueued == 0, "it may be delayed for a moment yet"
+    assert queued(upkeep) == [key]
+
+
 def test_batches_are_as_large_as_one_read_of_versions(upkeep: UpkeepWorld) -> None:
     keys = stands(upkeep, 2 * BATCH + 1)
     assert upkeep.sweep().enqueued == 2 * BATCH + 1
@@ -175,6 +227,12 @@ def test_it_ends_before_its_time_does(upkeep: UpkeepWorld) -> None:
 # Whose turn it is.
 
 
+def passes(upkeep: UpkeepWorld, seconds: int = 60) -> None:
+    """Let time pass, here and in the queue."""
+    upkeep.clock.advance(seconds)
+    upkeep.queue.advance(seconds)
+
+
 def minute(upkeep: UpkeepWorld, drained: int, limit: int, dead: str = "") -> int:
     """One sweep, and what the workers do until the next one: how many they refreshed.
 
@@ -187,7 +245,7 @@ def minute(upkeep: UpkeepWorld, drained: int, limit: int, dead: str = "") -> int
         alive = key.provider != dead
         upkeep.rest(key).due_at = None if alive else int(upkeep.clock()) + 15
         done += alive
-    upkeep.clock.advance(60)
+    passes(upkeep)
     return done
 
 
@@ -597,7 +655,7 @@ def test_for_twenty_minutes_a_fast_provider_waits_for_no_dead_one(
         for key in queued(upkeep)[:20]:  # a third of what the limit supposes, because of the dead one
             del upkeep.queue.messages[0]
             upkeep.rest(key).due_at = None if key.provider == "acme" else now + 15
-        upkeep.clock.advance(60)
+        passes(upkeep)
         due = [upkeep.rest(key).due_at for key in fast]
         oldest.append(max((int(upkeep.clock()) - at for at in due if at is not None), default=0))
     assert len(fast) == 200
@@ -660,7 +718,7 @@ class PartlyDown(FakeDueIndex):
             raise Failure(Reason.STORAGE_UNAVAILABLE, "InternalServerError")
         return super().due(shard, until, limit, start)
 
-    def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing]:
+    def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing | Failure]:
         """How they stand, if that can be read."""
         if self.dead_key in keys:
             raise Failure(Reason.STORAGE_UNAVAILABLE, "ThrottlingException")
@@ -709,6 +767,18 @@ def test_a_batch_that_cannot_be_queued_keeps_no_other_waiting(upkeep: UpkeepWorl
     index.dead_key = None
     assert upkeep.sweep().enqueued == BATCH
     assert sorted(queued(upkeep)) == sorted(keys)
+
+
+def test_a_row_that_cannot_be_read_keeps_no_other_waiting(upkeep: UpkeepWorld) -> None:
+    keys = stands(upkeep, BATCH + 10)
+    odd = {keys[3], keys[50], keys[BATCH + 2]}
+    upkeep.due.spoiled |= odd
+    failure = refusal(upkeep.sweep)
+    told = f"a stored row has no usable attribute generation: 3 parts failed, {BATCH + 7} queued"
+    assert (failure.reason, failure.detail) == (Reason.INTERNAL, told)
+    assert queued(upkeep) == [key for key in keys if key not in odd]
+    upkeep.due.spoiled.clear()
+    assert upkeep.sweep().enqueued == len(odd), "it is tried again with every sweep"
 
 
 def test_what_others_queued_lessens_every_share(upkeep: UpkeepWorld) -> None:

@@ -9,7 +9,7 @@ from mooring.adapters.patience import Passing, Patience
 from mooring.adapters.row_conditions import item_key
 from mooring.adapters.rows import projection
 from mooring.core.connection import Status
-from mooring.core.errors import Reason
+from mooring.core.errors import Failure, Reason
 from mooring.core.upkeep import DuePage, DueRow, Key, Seen, Standing
 
 if TYPE_CHECKING:
@@ -52,8 +52,11 @@ class DynamoDueIndex:
         rows = tuple(DueRow(_key(row), number(row, "due_at")) for row in page["Items"])
         return DuePage(rows, page.get("LastEvaluatedKey"))
 
-    def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing]:
-        """How those of them stand that are active (at most 100 keys), as it was lately."""
+    def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing | Failure]:
+        """How those of them stand that are active (at most 100 keys), as it was lately.
+
+        A row that cannot be understood has its `Failure(INTERNAL)` in place of that, and harms no other.
+        """
         wanted = [item_key(key) for key in dict.fromkeys(keys)]
         found: list[Item] = []
 
@@ -66,8 +69,8 @@ class DynamoDueIndex:
 
         if wanted:
             self._patience.until_done(attempt)
-        active = (row for row in found if text(row, "status") == Status.ACTIVE.value)
-        return {_key(row): _standing(row) for row in active}
+        standings = ((_key(row), _standing(row)) for row in found)
+        return {key: standing for key, standing in standings if standing is not None}
 
     def _get(self, wanted: list[dict[str, Any]]) -> tuple[list[Item], list[dict[str, Any]]]:
         """The rows that DynamoDB gave, and the keys that it did not come to."""
@@ -82,6 +85,12 @@ def _key(row: Item) -> Key:
     return Key(text(row, "merchant_id"), provider, account_id)
 
 
-def _standing(row: Item) -> Standing:
-    seen = Seen(number(row, "generation"), number(row, "version"))
-    return Standing(seen, number_or_none(row, "failing_since"))
+def _standing(row: Item) -> Standing | Failure | None:
+    """None where it is not active."""
+    try:
+        if text(row, "status") != Status.ACTIVE.value:
+            return None
+        seen = Seen(number(row, "generation"), number(row, "version"))
+        return Standing(seen, number_or_none(row, "failing_since"))
+    except Failure as failure:
+        return failure

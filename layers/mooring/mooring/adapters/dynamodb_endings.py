@@ -1,16 +1,18 @@
 """Probes, reports, tombstones and endings (see `ending_transitions` and `flow_transitions`)."""
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mooring.adapters import ending_transitions, flow_transitions, transitions
 from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.expressions import Update
-from mooring.adapters.items import number, text
+from mooring.adapters.items import number, number_or_none, text
 from mooring.adapters.row_conditions import item_key
 from mooring.adapters.rows import Written, projection, readable, write
 from mooring.core.connection import ReadableConnection
 from mooring.core.errors import Reason
+from mooring.core.token_end import next_look
 from mooring.core.upkeep import Expiry, Key, Seen
 
 if TYPE_CHECKING:
@@ -34,9 +36,16 @@ class DynamoEndings:
     def probing(
         self, key: Key, seen: Seen | None, now: int, *, pause: int, due_at: int | None
     ) -> ReadableConnection | None:
-        """Begin a round of probes, if it is active, as seen, and was not probed within `pause` seconds."""
-        update = ending_transitions.probing(self._connections, key, seen, now, pause=pause, due_at=due_at)
-        found = self._write(update)
+        """Begin a round of probes, if it is active, as seen, and was not probed within `pause` seconds.
+
+        One write says all of it, so that whoever dies afterwards has hidden no end. None also when it took
+        place and only the answer was lost.
+        """
+        begins = partial(ending_transitions.probing, self._connections, key, seen, now, pause=pause)
+        found = self._write(begins(due_at=due_at))
+        end = None if found.done else number_or_none(found.row, "expires_at")
+        if due_at is not None and end is not None:
+            found = self._write(begins(due_at=next_look(end, now, due_at), expires_at=end))
         return readable(found.row) if found.done else None
 
     def remind(self, key: Key, due_at: int) -> None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from mooring.adapters import flow_transitions
 from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.expressions import Update
+from mooring.adapters.flow_transitions import ALONE, Others
 from mooring.adapters.items import Item, binary, flag, mapping, number, text
 from mooring.adapters.rows import write
 from mooring.core.errors import Failure, Reason
-from mooring.core.link import Link
+from mooring.core.link import FLOWS_PER_LINK, Link
 from mooring.core.ports import Burn, BurnStatus
 from mooring.core.tokens import SealedField
 
@@ -26,6 +27,8 @@ _STATUSES = {
 
 class DynamoFlows:
     """Burned states in DynamoDB; each method is one conditional update and no read.
+
+    Only a flow that fails beside others of its link takes a second update.
 
     Args:
         client: a DynamoDB client.
@@ -50,9 +53,14 @@ class DynamoFlows:
         """Note that a flow that was exchanging ended badly; any other is left as it is.
 
         Raises:
-            Failure: STORAGE_UNAVAILABLE.
+            Failure: STORAGE_UNAVAILABLE; INTERNAL for a row that cannot be understood.
         """
-        self._update(flow_transitions.flow_failed(self._table, link, state_hash, reason))
+        others = ALONE
+        for _ in range(FLOWS_PER_LINK):  # at most so many others can change meanwhile
+            row = self._update(flow_transitions.flow_failed(self._table, link, state_hash, reason, others))
+            if row is None or not _is_exchanging(row, state_hash):
+                return
+            others = _others(row, state_hash)
 
     def keep(self, link: Link, state_hash: str, kept: SealedField) -> None:
         """Keep a sealed token set in a flow that is exchanging, or renew the one it keeps.
@@ -88,6 +96,27 @@ class DynamoFlows:
         with failing_as(Reason.STORAGE_UNAVAILABLE):
             written = write(self._client, update)
         return None if written.done else written.row
+
+
+def _is_exchanging(row: Item, state_hash: str) -> bool:
+    name = flow_transitions.slot(state_hash)
+    return name in row and text(mapping(row, name), "status") == flow_transitions.EXCHANGING
+
+
+def _others(row: Item, state_hash: str) -> Others:
+    """The other flows of a link. One that failed is told already: it is as if it never was."""
+    prefix = flow_transitions.slot("")
+    flows = {name.removeprefix(prefix): mapping(row, name) for name in row if name.startswith(prefix)}
+    del flows[state_hash]
+    left = {name: flow for name, flow in flows.items() if text(flow, "status") != flow_transitions.FAILED}
+    latest = max(left, key=lambda name: (number(left[name], "at"), _is_open(left[name])), default=None)
+    if latest is None or not _is_open(left[latest]):
+        return Others(len(flows))
+    return Others(len(flows), latest, number(left[latest], "at"))
+
+
+def _is_open(flow: Item) -> bool:
+    return text(flow, "status") in (flow_transitions.EXCHANGING, flow_transitions.KEPT)
 
 
 def _left_behind(row: Item, state_hash: str, by: str) -> Burn:

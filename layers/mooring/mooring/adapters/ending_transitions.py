@@ -27,11 +27,30 @@ _TOLD_OF_TOKENS = ("expires_at", "refresh_expires_at", "issued_at", "expiring_at
 _LIVING: Mapping[str, Plain] = {"active": Status.ACTIVE.value, "given_up": Status.NEEDS_RECONNECT.value}
 
 
-def probing(table: str, key: Key, seen: Seen | None, now: int, *, pause: int, due_at: int | None) -> Update:
-    """A round of probes begins; returns the row as it was."""
+def probing(
+    table: str,
+    key: Key,
+    seen: Seen | None,
+    now: int,
+    *,
+    pause: int,
+    due_at: int | None,
+    expires_at: int | None = None,
+) -> Update:
+    """A round of probes begins; returns the row as it was.
+
+    A new `due_at` is written only beside the end with which it was reckoned. Without one (None) a row that
+    ends refuses it, and is shown, so that it can be reckoned anew.
+    """
     update = while_active(connection_row(table, key), seen).at_most("probed_at", now - pause)
-    update.set("probed_at", now).returning("ALL_OLD").silent()
-    return update if due_at is None else fall_due(update, key, due_at)
+    update.set("probed_at", now).returning("ALL_OLD")
+    if due_at is None:
+        return update.silent()
+    if expires_at is None:
+        update.when("attribute_not_exists(#expires_at)", ("expires_at",), {})
+    else:
+        update.silent().when("#expires_at = :expires_at", ("expires_at",), {"expires_at": expires_at})
+    return fall_due(update, key, due_at)
 
 
 def reminded(table: str, key: Key, due_at: int) -> Update:

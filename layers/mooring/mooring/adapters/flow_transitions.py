@@ -4,7 +4,8 @@ Rows of the flows table (`pk`), all with `expires_at` for the table's TTL:
 
     link#merchant#jti           `states` (a set), and for each burned state a map `s_{hash}`
                                 {status: exchanging | kept | done | failed, at, by, ...};
-                                `open_shard`, `open_at`: the latest burn, until its flow ends
+                                `open_shard`, `open_at`: the latest burn, until its flow ends; where it
+                                fails, the latest one that is open still
     tombstone#provider#account  `at`: when the provider said that the account uninstalled us
     confirmation#hash           where a one-time code leads
     circuit#provider            since when and why nothing but trials is sent to a provider; `closed_at` once
@@ -13,7 +14,7 @@ Rows of the flows table (`pk`), all with `expires_at` for the table's TTL:
 `expires_at` of a link's row is late by design: it outlives every use of the link by a day.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from mooring.adapters.expressions import Update
 from mooring.adapters.items import Plain, attribute, attributes
@@ -64,10 +65,32 @@ def state_burned(table: str, link: Link, state_hash: str, now: int, by: str) -> 
     )
 
 
-def flow_failed(table: str, link: Link, state_hash: str, reason: str) -> Update:
-    """A burned flow ended badly."""
-    update = _link_row(table, link).set(f"{slot(state_hash)}.status", FAILED).remove(*_OPEN)
-    return _while_in(update.set(f"{slot(state_hash)}.reason", reason), state_hash, EXCHANGING)
+class Others(NamedTuple):
+    """The other flows of a link: how many, and the state and time of the latest one, where that is open."""
+
+    number: int = 0
+    state_hash: str | None = None
+    open_at: int = 0
+
+
+ALONE = Others()
+
+
+def flow_failed(table: str, link: Link, state_hash: str, reason: str, others: Others = ALONE) -> Update:
+    """A burned flow ended badly; another one that is open goes on being counted.
+
+    Refused where the others are not as `others` says; the row that comes back then tells how they are.
+    """
+    update = _link_row(table, link).set(f"{slot(state_hash)}.status", FAILED)
+    update.set(f"{slot(state_hash)}.reason", reason)
+    so_many = "attribute_exists(#states) AND size(#states) = :flows"
+    update.when(so_many, ("states",), {"flows": others.number + 1})
+    if others.state_hash is None:
+        update.remove(*_OPEN)
+    else:
+        update.set("open_shard", OPEN_SHARD).set("open_at", others.open_at)
+        _while_in(update, others.state_hash, EXCHANGING, KEPT)
+    return _while_in(update, state_hash, EXCHANGING)
 
 
 def flow_kept(table: str, link: Link, state_hash: str, kept: SealedField) -> Update:

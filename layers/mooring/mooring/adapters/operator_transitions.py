@@ -10,14 +10,18 @@ from typing import Any, NamedTuple
 from mooring.adapters import flow_transitions, transitions
 from mooring.adapters.expressions import Update
 from mooring.adapters.items import Plain, attribute, attributes
-from mooring.adapters.row_conditions import PREVIOUS, UNDER_WAY, connection_row, fall_due, row_key
+from mooring.adapters.row_conditions import ATTEMPTS, PREVIOUS, UNDER_WAY, connection_row, fall_due, row_key
 from mooring.core.connection import Account, Connection, NewConnection, Status
+from mooring.core.errors import Reason
 from mooring.core.tokens import SealedTokens
 from mooring.core.upkeep import Key
 
-_ENDED = (Status.UNINSTALLED, Status.DISCONNECTED)
+ENDED = (Status.UNINSTALLED, Status.DISCONNECTED)
+_LIVING: Mapping[str, Plain] = {"active": Status.ACTIVE.value, "given_up": Status.NEEDS_RECONNECT.value}
+_ELSEWHERE = "elsewhere"
+"""Stands among the attempts for those of the installation that a connection comes from."""
 _NOT_CARRIED = (
-    *UNDER_WAY,
+    *(name for name in UNDER_WAY if name not in ATTEMPTS),
     *PREVIOUS,
     "written_by",
     "unauthorized_at",
@@ -31,13 +35,15 @@ _NOT_CARRIED = (
 class Moved(NamedTuple):
     """A connection from an export, sealed for this installation. Times are epoch seconds.
 
-    `tokens` None: it has ended, or its tokens could not be read where it comes from.
+    `tokens` None: it has ended, or its tokens could not be read where it comes from. `in_doubt`: it lives,
+    and the answer to its last refresh never came, so that its refresh token may be spent.
     """
 
     connection: Connection
     tokens: SealedTokens | None
     due_at: int | None
     uninstalled_at: int | None
+    in_doubt: bool = False
 
     @property
     def key(self) -> Key:
@@ -68,23 +74,57 @@ def kept_resealed(table: str, pk: str, slot: str, before: bytes, after: bytes) -
 def imported(table: str, moved: Moved, now: int) -> Update:
     """A connection as an export carries it, unless a newer one stands here, or what stands here ended since.
 
-    Newer is what has the higher generation and version, or was connected later. A generation that ended here
-    stays ended.
+    Newer is what has the higher generation and version, or was connected later; of two consents with the same
+    numbers the later one counts. A generation that ended here stays ended. Of what stands here already only
+    what became of it is taken over: that it ended, or that its tokens are refused or may be spent.
     """
+    found = moved.connection
     update = connection_row(table, moved.key).silent()
     for name, value in _carried(moved).items():
         update.set(name, value)
-    update.set("updated_at", now).set("unauthorized_count", 0)
+    # When it ended tells which consents came later, here as there.
+    update.set("updated_at", found.updated_at if found.status in ENDED else now).set("unauthorized_count", 0)
+    # An answer that was lost there is looked after like one that was lost here.
+    update.set("attempts", (_ELSEWHERE,) if moved.in_doubt else None)
+    update.set("attempt_at", now if moved.in_doubt else None)
     fall_due(update, moved.key, moved.due_at).remove(*_NOT_CARRIED)
-    update.when(
-        "attribute_not_exists(#status) OR (#connected_at <= :connected_at AND "
-        "((#status IN (:active, :given_up) AND "
-        "(#generation < :generation OR (#generation = :generation AND #version < :version))) OR "
-        "(#generation < :generation AND #updated_at < :connected_at)))",
-        (),
-        {"active": Status.ACTIVE.value, "given_up": Status.NEEDS_RECONNECT.value},
+    return update.when(_unless_newer(moved), (), _LIVING).at_most("lease_until", now)
+
+
+def says_given_up(found: Connection) -> bool:
+    """Whether it tells that the merchant must come back: tokens that nobody could open say no such thing."""
+    return found.status is Status.NEEDS_RECONNECT and found.last_error != Reason.TOKEN_UNREADABLE.value
+
+
+def _unless_newer(moved: Moved) -> str:
+    lives = "#status IN (:active, :given_up)"
+    same = "#generation = :generation AND #version = :version"
+    later = "#connected_at < :connected_at"
+    newer = (
+        "#generation < :generation OR (#generation = :generation AND "
+        f"(#version < :version OR (#version = :version AND {later})))"
     )
-    return update.at_most("lease_until", now)
+    older = f"({lives} AND ({newer}))"
+    ended_before = f"(#updated_at < :connected_at AND (#generation < :generation OR ({same})))"
+    cases = [older, ended_before]
+    if sequel := _sequel(moved):
+        cases.append(f"({same} AND {sequel})")
+    return f"attribute_not_exists(#status) OR (#connected_at <= :connected_at AND ({' OR '.join(cases)}))"
+
+
+def _sequel(moved: Moved) -> str | None:
+    """How a connection of the same numbers must stand here for what became of it elsewhere to be news.
+
+    That tokens are refused or in doubt is said of those alone: they may have been refreshed here since.
+    """
+    found = moved.connection
+    if found.status in ENDED:
+        return "#status IN (:active, :given_up)"
+    known = "attribute_not_exists(#issued_at)" if found.issued_at is None else "#issued_at = :issued_at"
+    same_tokens = f"#status = :active AND {known}"
+    if says_given_up(found):
+        return same_tokens
+    return f"{same_tokens} AND attribute_not_exists(#attempts)" if moved.in_doubt else None
 
 
 def import_parts(connections: str, flows: str, moved: Moved, now: int) -> list[dict[str, Any]]:
@@ -94,7 +134,7 @@ def import_parts(connections: str, flows: str, moved: Moved, now: int) -> list[d
     """
     parts: list[dict[str, Any]] = [{"Update": imported(connections, moved, now).parameters()}]
     found = moved.connection
-    if moved.tokens is None or found.status in _ENDED:
+    if moved.tokens is None or found.status in ENDED:
         return parts
     account = Account(found.account_id, found.account_verified)
     at = found.connected_at

@@ -14,6 +14,7 @@ from mooring.adapters.aws_errors import failing_as
 from mooring.adapters.work_messages import message
 from mooring.core.errors import Failure, Reason
 from mooring.core.upkeep import Delayed
+from mooring.core.upkeep_ports import Depth
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -27,11 +28,11 @@ BATCH = 10
 MAX_DELAY = 900
 """The longest delay of a message, in seconds."""
 WORKERS = 8
-_COUNTS: "list[QueueAttributeNameType]" = [
+_READY: "list[QueueAttributeNameType]" = [
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed",
 ]
+_DELAYED: "QueueAttributeNameType" = "ApproximateNumberOfMessagesDelayed"
 
 
 class SqsWorkQueue:
@@ -61,11 +62,17 @@ class SqsWorkQueue:
         elif batches:
             self._send(batches[0])
 
-    def depth(self) -> int:
-        """About how many messages wait, are delayed or in work. Raises `Failure(STORAGE_UNAVAILABLE)`."""
+    def depth(self) -> Depth:
+        """About how many messages wait or are in work, and how many are delayed.
+
+        Raises:
+            Failure: STORAGE_UNAVAILABLE.
+        """
+        asked = [*_READY, _DELAYED]
         with failing_as(Reason.STORAGE_UNAVAILABLE):
-            answer = self._client.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=_COUNTS)
-        return sum(int(answer["Attributes"][name]) for name in _COUNTS)
+            answer = self._client.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=asked)
+        counts = {name: int(answer["Attributes"][name]) for name in asked}
+        return Depth(sum(counts[name] for name in _READY), counts[_DELAYED])
 
     def _side_by_side(self, batches: "Sequence[_Entries]") -> None:
         failed = Event()

@@ -23,16 +23,17 @@ def due_at(
     refresh_expires_at: int | None,
     refreshable: bool,
     jitter: float,
+    issued_at: int | None = None,
 ) -> int | None:
-    """When to look after a connection whose tokens were issued just now; None means never.
+    """When to look after a connection that gets its tokens just now; None means never.
 
     A token is refreshed fifteen minutes or a third of its lifetime before its end, whichever is
     shorter, less up to a tenth of the lifetime so that connections made together do not fall due
-    together. Where readers do that (policy `on_read`, or a lifetime under three minutes), and where
-    a token has no end, only the grant is kept alive: after two thirds of the time for which a refresh
-    token may lie unused, and once more shortly before a refresh token ends, to see whether that can be
-    moved. Without a refresh token the provider's probe is due every six hours, if it has one, and a token
-    that ends is looked at before its end.
+    together; at once, where that moment passed while the token lay kept. Where readers do that (policy
+    `on_read`, or a lifetime under three minutes), and where a token has no end, only the grant is kept
+    alive: after two thirds of the time for which a refresh token may lie unused, and once more shortly
+    before a refresh token ends, to see whether that can be moved. Without a refresh token the provider's
+    probe is due every six hours, if it has one, and a token that ends is looked at before its end.
 
     Args:
         now: epoch seconds.
@@ -41,21 +42,28 @@ def due_at(
         refresh_expires_at: epoch seconds at which the refresh token dies, or None.
         refreshable: whether there is a refresh token.
         jitter: a number from 0 to 1.
+        issued_at: epoch seconds at which the tokens were issued; None means now.
     """
     if not refreshable or provider.refresh is None:
         probe = now + int(PROBE_EVERY_SECONDS * (1 - jitter / 4)) if provider.probe else None
         return _earliest(probe, None if expires_at is None else _before_end(now, expires_at))
-    times = [_keep_alive(now, refresh_expires_at, provider.refresh.idle_days, jitter)]
+    times: list[int | None] = [_keep_alive(now, refresh_expires_at, provider.refresh.idle_days, jitter)]
     if refresh_expires_at is not None and refresh_expires_at - EXPIRING_SECONDS > now:
         times.append(refresh_expires_at - EXPIRING_SECONDS)
-    if expires_at is not None and provider.refresh_policy == "eager" and expires_at - now >= SHORT_SECONDS:
-        lifetime = expires_at - now
-        times.append(int(expires_at - min(EARLY_SECONDS, lifetime / 3) - jitter * lifetime / 10))
+    if expires_at is not None and provider.refresh_policy == "eager":
+        times.append(_before_refresh(now, expires_at, now if issued_at is None else issued_at, jitter))
     return _earliest(*times)
 
 
 def _earliest(*times: int | None) -> int | None:
     return min((time for time in times if time is not None), default=None)
+
+
+def _before_refresh(now: int, expires_at: int, issued_at: int, jitter: float) -> int | None:
+    lifetime = expires_at - issued_at  # of the whole token, whatever is left of it
+    if lifetime < SHORT_SECONDS:
+        return None
+    return max(now, int(expires_at - min(EARLY_SECONDS, lifetime / 3) - jitter * lifetime / 10))
 
 
 def _before_end(now: int, expires_at: int) -> int:

@@ -5,10 +5,10 @@ Every method raises `Failure(STORAGE_UNAVAILABLE)` when the outside world does n
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mooring.core.connection import NewConnection, ReadableConnection
-from mooring.core.errors import Reason
+from mooring.core.errors import Failure, Reason
 from mooring.core.link import Link
 from mooring.core.notice import Notice
 from mooring.core.ports import Sealer, SealingKeys
@@ -80,7 +80,8 @@ class Endings(Protocol):
     ) -> ReadableConnection | None:
         """Begin a round of probes, the next one being due at `due_at` (None: as before).
 
-        None when the connection is not active, not as seen, or was probed within `pause` seconds.
+        A token's end makes that earlier, as `next_look` says. None when the connection is not active, not as
+        seen, or was probed within `pause` seconds.
         """
         ...
 
@@ -143,9 +144,10 @@ class Recoveries(Protocol):
     def restore(self, new: NewConnection, link: Link, state_hash: str) -> Storing:
         """Store an exchange whose callback could not, its pointer and, if it is open, its flow's end.
 
-        OBSOLETE when the connection has a later exchange, ended after this one, or its account was
-        uninstalled since the burn. SUPERSEDED when an exchange of the same second lives there, which may be
-        this very one, resealed since: its tokens must not be revoked.
+        OBSOLETE when the connection has a later exchange of another flow, ended after this one, or its
+        account was uninstalled since the burn. SUPERSEDED when these tokens may be what lives there, and must
+        not be revoked: its flow is done, but not by this very exchange (two callbacks found one kept set), or
+        it is gone; or an exchange of the same second lives there, which may be this one, resealed since.
         """
         ...
 
@@ -157,8 +159,11 @@ class DueIndex(Protocol):
         """At most `limit` rows of a shard that fall due by `until`, the earliest first."""
         ...
 
-    def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing]:
-        """How those of them stand that are active (at most 100 keys a call)."""
+    def standing(self, keys: Sequence[Key]) -> Mapping[Key, Standing | Failure]:
+        """How those of them stand that are active (at most 100 keys a call).
+
+        One whose row cannot be understood has a `Failure(INTERNAL)` in place of that.
+        """
         ...
 
 
@@ -193,6 +198,13 @@ class OpenFlows(Protocol):
         ...
 
 
+class Depth(NamedTuple):
+    """About how many messages a queue holds: `ready` wait or are in work, `delayed` wait for their time."""
+
+    ready: int
+    delayed: int
+
+
 class WorkQueue(Protocol):
     """The refresh queue."""
 
@@ -200,8 +212,8 @@ class WorkQueue(Protocol):
         """Queue work, all of it or `Failure`; after a failure some may be queued nevertheless."""
         ...
 
-    def depth(self) -> int:
-        """About how many messages wait, are delayed or in work."""
+    def depth(self) -> Depth:
+        """About how many messages wait or are in work, and how many are delayed."""
         ...
 
 

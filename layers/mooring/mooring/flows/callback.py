@@ -235,7 +235,7 @@ def _store(
                 tokens=seal_tokens(tokens, account.account_id, asked, keys),
                 connected_at=int(ports.clock()),  # of two exchanges the one that ends later stays
                 burned_at=burn.burned_at,
-                due_at=first_due(tokens, arrival.provider, arrival.now, ports.jitter()),
+                due_at=first_due(tokens, arrival.provider, arrival.now, ports.jitter(), burn.burned_at),
                 confirmation_hash=confirmation_hash(code) if code else None,
             )
             _connect(new, arrival, ports)

@@ -4,8 +4,8 @@ One 401 proves nothing. A round is two probes at least thirty seconds apart, the
 a message of its own; only two 401s end a connection. What cannot be told is asked once more.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from mooring.core.connection import ReadableConnection
@@ -13,17 +13,17 @@ from mooring.core.errors import Failure, Reason
 from mooring.core.ports import Sealer
 from mooring.core.provider import Probe, Provider
 from mooring.core.schedule import due_at
+from mooring.core.token_end import may_have_run_out, ran_out_long_ago
 from mooring.core.tokens import SealedField
 from mooring.core.upkeep import (
     CONFIRM_SECONDS,
-    EXPIRING_SECONDS,
-    LATE_SECONDS,
     PROBE_SECONDS,
     REPORTS,
     Answer,
     Cause,
     Confirm,
     Delayed,
+    Expiry,
     Hint,
     Key,
     Order,
@@ -58,7 +58,8 @@ def probe(key: Key, seen: Seen | None, ports: ProbePorts) -> Answer:
         ports: the outside world.
 
     Returns:
-        Answer: `probed`, with `token_refused` when a second probe is to confirm that; or `skipped`.
+        Answer: `probed`, with `token_refused` when a second probe is to confirm that; `failed` with
+            `token_expired` when a token that ended a day ago is not taken for sure; or `skipped`.
 
     Raises:
         Failure: one of the *_UNAVAILABLE reasons, TOKEN_UNREADABLE.
@@ -67,38 +68,34 @@ def probe(key: Key, seen: Seen | None, ports: ProbePorts) -> Answer:
     row = ports.endings.probing(key, seen, now, pause=PROBE_SECONDS, due_at=_next(now, provider, ports))
     if row is None or row.access is None:
         return Answer("skipped")
-    if (look := _before_end(row.connection.expires_at, now)) is not None:
-        ports.endings.remind(key, look)
-    try:
-        return _first(key, _seen(row), row.access, now, ports, uninstall=False)
-    except Failure:
-        # The next round is hours away, and this one asked nobody.
-        with suppress(Failure):
-            ports.endings.remind(key, now + PROBE_SECONDS)
-        raise
+    with _or_soon_again(key, now, ports):
+        verdict = _first(key, _seen(row), row.access, now, ports, uninstall=False)
+        if verdict is Probe.UNKNOWN and _is_over(key, row, now, ports):
+            return Answer("failed", Reason.TOKEN_EXPIRED)
+    return _told(verdict)
 
 
 def confirm(second: Confirm, ports: ProbePorts) -> Answer:
     """The second probe of a round: another 401 ends the connection.
 
+    Where the first was answered longer ago than a round lasts, it is forgotten, and a new round begins.
+
     Returns:
         Answer: `uninstalled`; `failed` with `token_refused` (it needs a reconnect); `probed`; `skipped`.
     """
     now, key = int(ports.clock()), second.key
-    if now - second.refused_at < CONFIRM_SECONDS:
-        ports.work.put([Delayed(second, CONFIRM_SECONDS - (now - second.refused_at) + 1)])
+    waited = now - second.refused_at
+    if waited < CONFIRM_SECONDS:
+        ports.work.put([Delayed(second, CONFIRM_SECONDS - waited + 1)])
         return Answer("waiting")
-    row = ports.endings.probing(key, second.seen, now, pause=0, due_at=None)
+    anew = waited > PROBE_SECONDS
+    row = ports.endings.probing(key, second.seen, now, pause=PROBE_SECONDS if anew else 0, due_at=None)
     if row is None or row.access is None:
         return Answer("skipped")
-    verdict = _ask(key, row.access, ports.provider(key.provider), ports)
-    if verdict is Probe.LIVE:
-        ports.endings.alive(key, second.seen)
-    if verdict is Probe.UNKNOWN and now - second.refused_at < PROBE_SECONDS:
-        ports.work.put([Delayed(second, SECOND_LOOK_SECONDS)])
-    if verdict is not Probe.REFUSED:
-        return Answer("probed")
-    return _end(key, second.seen, now, ports, uninstall=second.uninstall)
+    if anew:
+        with _or_soon_again(key, now, ports):
+            return _told(_first(key, second.seen, row.access, now, ports, uninstall=second.uninstall))
+    return _second(second, row.access, row.connection.expires_at, now, ports)
 
 
 def report(order: Order, ports: ProbePorts) -> Answer:
@@ -162,17 +159,20 @@ def searched(search: Search, ports: ProbePorts) -> list[tuple[Key, Answer]]:
 
 
 def _suspected(key: Key, hint: Hint, ports: ProbePorts, refresh: Callable[[Order], Answer]) -> Answer:
-    """Where there is a refresh token, the refresh is the better question: a lost grant says so itself."""
+    """Where there is a refresh token, the refresh is the better question: a lost grant says so itself.
+
+    Only where the schedule would ask the same does it wait for its next turn: a hint hides no end.
+    """
     now, provider = int(ports.clock()), ports.provider(key.provider)
-    due = _next(now, provider, ports) if provider.refresh is None else None
+    due = _next(now, provider, ports) if provider.refresh is None and provider.probe else None
     pause = SECOND_PAUSE_SECONDS if hint.again else PROBE_SECONDS
     row = ports.endings.probing(key, None, now, pause=pause, due_at=due)
     if row is None or row.access is None:
         return _wait_for_pause(key, hint, now, ports)
     answer = refresh(Order(key, _seen(row), Cause.HINT))
     if answer.reason is Reason.TOKEN_EXPIRED:
-        answer = _first(key, _seen(row), row.access, now, ports, uninstall=True)
-        unclear = answer.reason is None
+        verdict = _first(key, _seen(row), row.access, now, ports, uninstall=True)
+        answer, unclear = _told(verdict), verdict is not Probe.REFUSED
     else:
         unclear = answer.word in ("busy", "waiting")
     if answer.reason is Reason.PROVIDER_PAUSED:
@@ -197,15 +197,53 @@ def _wait_for_pause(key: Key, hint: Hint, now: int, ports: ProbePorts) -> Answer
 
 def _first(
     key: Key, seen: Seen, access: SealedField, now: int, ports: ProbePorts, *, uninstall: bool
-) -> Answer:
+) -> Probe:
     """One probe; a 401 asks for a second one. `uninstall`: what the suspicion is (else: a dead token)."""
     verdict = _ask(key, access, ports.provider(key.provider), ports)
     if verdict is Probe.LIVE:
         ports.endings.alive(key, seen)
     if verdict is Probe.REFUSED:
         ports.work.put([Delayed(Confirm(key, seen, now, uninstall), CONFIRM_SECONDS + 1)])
-        return Answer("probed", Reason.TOKEN_REFUSED)
+    return verdict
+
+
+def _second(
+    second: Confirm, access: SealedField, expires_at: int | None, now: int, ports: ProbePorts
+) -> Answer:
+    """Another probe; what it cannot tell is asked once a minute while the round lasts."""
+    key, seen = second.key, second.seen
+    verdict = _ask(key, access, ports.provider(key.provider), ports)
+    if verdict is Probe.REFUSED:
+        # A token at its end is refused whether or not anybody removed us.
+        uninstall = second.uninstall and not may_have_run_out(expires_at, now)
+        return _end(key, seen, now, ports, uninstall=uninstall)
+    if verdict is Probe.LIVE:
+        ports.endings.alive(key, seen)
+    elif now + SECOND_LOOK_SECONDS - second.refused_at <= PROBE_SECONDS:
+        ports.work.put([Delayed(second, SECOND_LOOK_SECONDS)])
     return Answer("probed")
+
+
+def _told(verdict: Probe) -> Answer:
+    return Answer("probed", Reason.TOKEN_REFUSED if verdict is Probe.REFUSED else None)
+
+
+@contextmanager
+def _or_soon_again(key: Key, now: int, ports: ProbePorts) -> Iterator[None]:
+    """The next round is hours away; where this one could ask nobody, it comes again in ten minutes."""
+    try:
+        yield
+    except Failure:
+        with suppress(Failure):
+            ports.endings.remind(key, now + PROBE_SECONDS)
+        raise
+
+
+def _is_over(key: Key, row: ReadableConnection, now: int, ports: ProbePorts) -> bool:
+    """Nobody was given the token for a day, and its provider does not say that it lives on."""
+    if not ran_out_long_ago(row.connection.expires_at, now):
+        return False
+    return ports.endings.expire(key, _seen(row), now, ends=True) is Expiry.OVER
 
 
 def _ask(key: Key, access: SealedField, provider: Provider, ports: ProbePorts) -> Probe:
@@ -217,14 +255,6 @@ def _end(key: Key, seen: Seen, now: int, ports: ProbePorts, *, uninstall: bool) 
     if not ports.endings.refused(key, seen, Reason.TOKEN_REFUSED, now, uninstall=uninstall):
         return Answer("skipped")
     return Answer("uninstalled") if uninstall else Answer("failed", Reason.TOKEN_REFUSED)
-
-
-def _before_end(expires_at: int | None, now: int) -> int | None:
-    """When a token's end is to be looked at next: early enough to say so, at the end, and once it is sure."""
-    if expires_at is None or expires_at > now + NEVER_SECONDS:
-        return None
-    moments = (expires_at - EXPIRING_SECONDS, expires_at, expires_at + LATE_SECONDS)
-    return next((moment for moment in moments if moment > now), None)
 
 
 def _next(now: int, provider: Provider, ports: ProbePorts) -> int:

@@ -194,7 +194,18 @@ def _ask(token: str, secret: str, call: Call, ports: RefreshPorts) -> TokenSet:
             older = ports.sealer.open(previous, *call.leased.key, "refresh")
         except Failure:
             raise failure from None
-        return ask(older)
+        return _in_force(older, ask(older), call)
+
+
+def _in_force(older: str, tokens: TokenSet, call: Call) -> TokenSet:
+    """Without a new one, the refresh token that was used stays in force (RFC 6749 6), not the refused one.
+
+    The two change places. Of the end of the older one nobody knows more than was known of the other's.
+    """
+    if tokens.refresh_token:
+        return tokens
+    dies_at = tokens.refresh_expires_at or call.leased.refresh_expires_at
+    return tokens._replace(refresh_token=older, refresh_expires_at=dies_at)
 
 
 def _check_account(tokens: TokenSet, call: Call) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from mooring.core.errors import Failure, Reason
 from mooring.core.schedule import shards
 from mooring.core.upkeep import Cause, Delayed, DuePage, DueRow, Key, Order, Standing
-from mooring.core.upkeep_ports import Circuits, DueIndex, OpenFlows, WorkQueue
+from mooring.core.upkeep_ports import Circuits, Depth, DueIndex, OpenFlows, WorkQueue
 from mooring.flows.shares import fair_shares, unused
 
 FIRING_SECONDS = 60
@@ -43,9 +43,10 @@ class Swept(NamedTuple):
     """What one sweep did.
 
     `overdue_seconds` is for how long the most belated connection has been due, or its refreshes have been
-    failing; `overdue` tells it by provider. `stranded_flows` began ten to fifteen minutes ago and never
-    ended: a callback died, or a merchant did not come back for a token set that is kept. Of the providers
-    with `open_circuits`, `refusing` names those that refuse us as a client.
+    failing; `overdue` tells it by provider. `queue_depth` is all that the queue held before, delayed or not.
+    `stranded_flows` began ten to fifteen minutes ago and never ended: a callback died, or a merchant did not
+    come back for a token set that is kept. Of the providers with `open_circuits`, `refusing` names those that
+    refuse us as a client.
     """
 
     enqueued: int
@@ -67,26 +68,30 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
         left: tells the seconds until Lambda ends us.
 
     Raises:
-        Failure: STORAGE_UNAVAILABLE when a part could not be read or queued; all the rest was.
+        Failure: STORAGE_UNAVAILABLE when a part could not be read or queued, INTERNAL for a row that cannot
+            be understood; all the rest was queued.
     """
     now, failed = int(ports.clock()), list[Failure]()
     pages = _Pages(ports.due, now + FIRING_SECONDS, failed)
     depth = ports.work.depth()
+    waiting = _waiting(depth, ports.queued, now)
     circuits = ports.circuits.known(providers)
     opened = {name: circuit for name, circuit in circuits.items() if circuit.is_open}
-    _forget(ports.queued, now, depth)
+    _forget(ports.queued, now, waiting)
     firsts = pages.firsts(providers)
     overdue = {provider: _belated(found, now) for provider, found in firsts.items()}
-    shares = fair_shares(firsts, circuits, ports.queued, limit=limit, depth=depth, now=now)
+    shares = fair_shares(firsts, circuits, ports.queued, limit=limit, depth=waiting, now=now)
     trials = [firsts[name] for name, circuit in opened.items() if circuit.not_before <= now]
     streams = {name: pages.stream(name, firsts[name], ports.queued) for name in shares}
     rows = chain(_trials(trials, now, ports.queued), _rows(streams, shares, set(circuits)))
     enqueued = 0
-    for batch in _batches(islice(rows, max(0, limit - depth))):
+    for batch in _batches(islice(rows, max(0, limit - waiting))):
         if left() < MARGIN_SECONDS:
             break
         try:
-            standings = ports.due.standing([row.key for row in batch])
+            found = ports.due.standing([row.key for row in batch])
+            failed += [each for each in found.values() if isinstance(each, Failure)]
+            standings = {key: each for key, each in found.items() if isinstance(each, Standing)}
             enqueued += _queue(batch, standings, now, opened, ports)
         except Failure as failure:
             failed.append(failure)
@@ -99,7 +104,7 @@ def sweep(providers: Sequence[str], limit: int, ports: SweepPorts, left: Callabl
     refusing = tuple(name for name, circuit in opened.items() if circuit.reason == _REFUSED)
     late = {provider: max(0, seconds) for provider, seconds in overdue.items()}
     return Swept(
-        enqueued, max(late.values(), default=0), late, depth, stranded, tuple(sorted(opened)), refusing
+        enqueued, max(late.values(), default=0), late, sum(depth), stranded, tuple(sorted(opened)), refusing
     )
 
 
@@ -114,10 +119,20 @@ def _add_failing(standings: Mapping[Key, Standing], overdue: dict[str, int], now
         overdue[key.provider] = max(overdue[key.provider], now - since)
 
 
-def _forget(queued: dict[DueRow, int], now: int, depth: int) -> None:
-    """Forget what is no longer on its way: an empty queue means that everything was taken."""
+def _waiting(depth: Depth, queued: Mapping[DueRow, int], now: int) -> int:
+    """How many messages take room.
+
+    Of the delayed ones no more than the last sweep delayed itself: any others take no worker's time yet, and
+    whoever forges uninstall notices can leave as many as they like.
+    """
+    ours = sum(row.due_at > max(at, now - FIRING_SECONDS) for row, at in queued.items())
+    return depth.ready + min(depth.delayed, ours)
+
+
+def _forget(queued: dict[DueRow, int], now: int, waiting: int) -> None:
+    """Forget what is no longer on its way: that nothing waits means that everything was taken."""
     for row, at in list(queued.items()):
-        if depth == 0 or now - at > QUEUED_SECONDS:
+        if waiting == 0 or now - at > QUEUED_SECONDS:
             del queued[row]
 
 

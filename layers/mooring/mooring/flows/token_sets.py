@@ -58,8 +58,8 @@ def open_whole(
     return TokenSet(access, refresh, scopes, expires_at, refresh_expires_at, account, details), named
 
 
-def first_due(tokens: TokenSet, provider: Provider, now: int, jitter: float) -> int | None:
-    """When to look after a connection whose tokens came from a code exchange at `now` (epoch seconds)."""
+def first_due(tokens: TokenSet, provider: Provider, now: int, jitter: float, issued_at: int) -> int | None:
+    """When to look after a connection that is made `now` of an exchange at `issued_at` (epoch seconds)."""
     return due_at(
         now,
         provider,
@@ -67,6 +67,7 @@ def first_due(tokens: TokenSet, provider: Provider, now: int, jitter: float) -> 
         refresh_expires_at=tokens.refresh_expires_at,
         refreshable=tokens.refresh_token is not None,
         jitter=jitter,
+        issued_at=issued_at,
     )
 
 
