@@ -3,12 +3,15 @@
 import json
 import re
 import time
+from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from tests.e2e.inbox import PATIENCE_SECONDS
 from tests.e2e.running import FIFTH, PROVIDERS, RunningStack
 from tests.e2e.service import Service
 from tests.e2e.story import Merchant, check_failure
@@ -18,7 +21,6 @@ from tests.e2e.visitor import Page
 MIN_SECRET = 16
 RUNTIMES_OWN = re.compile(r"(START|END|REPORT) RequestId: |\d\d \w{3} \d{4} [\d:,]+ \[\w+\] \(rapid\) ")
 """Beginning and end of an invocation, and what the emulator says of a process that was killed."""
-FUNCTIONS = ("authorize", "callback", "connections", "refresh", "sweep", "uninstall")
 _COOKIE = re.compile(r"__Host-mooring-flow\.[^=]+=(1~[^;]+)")
 
 
@@ -27,10 +29,14 @@ def story(stack: RunningStack, seen: list[Page]) -> Iterator[list[Page]]:
     """Every answer so far, with one more of whatever there is to say; the queues keep what they are given."""
     for provider in (*PROVIDERS, "acme", FIFTH):
         Merchant(stack, seen).connect(provider)
-    with stack.paused("queues/recovery"), stack.paused("queues/refresh"):
+    cut_off(stack, Merchant(stack, seen))
+    with ExitStack() as still:
+        for queue in stack.trigger("triggers", "GET")["queues"]:
+            still.enter_context(stack.paused(f"queues/{queue}"))
         for provider in PROVIDERS:
             lose_an_exchange(stack, Merchant(stack, seen), provider)
         keep_up(stack, Merchant(stack, seen))
+        set_aside(stack, Merchant(stack, seen))
         yield seen
 
 
@@ -67,6 +73,42 @@ def keep_up(stack: RunningStack, merchant: Merchant) -> None:
     assert service.disconnect(other.key).ok
 
 
+def cut_off(stack: RunningStack, merchant: Merchant) -> None:
+    """One connection whose tokens are revoked at its provider."""
+    merchant.connect(FIFTH, store="shop-leak-4")
+    one = Upkeep.of(merchant, FIFTH, "shop-leak-4")
+    assert Service(stack).disconnect(one.key).ok
+    wait_for(lambda: one.lines("revoke"), "the revocation", PATIENCE_SECONDS)
+
+
+def set_aside(stack: RunningStack, merchant: Merchant) -> None:
+    """A change that nobody understands, whole in the bucket; then a revocation that stays in its queue."""
+    before = len(undelivered(stack))
+    merchant.connect(FIFTH, store="shop-leak-5")
+    one = Upkeep.of(merchant, FIFTH, "shop-leak-5")
+    stack.aws("dynamodb").update_item(
+        TableName=stack.info["tables"]["connections"],
+        Key={"merchant_id": {"S": merchant.name}, "connection": {"S": f"{FIFTH}#shop-leak-5"}},
+        UpdateExpression="SET announce = :word",
+        ExpressionAttributeValues={":word": {"S": "of-tomorrow"}},
+    )
+    wait_for(lambda: len(undelivered(stack)) > before, "the change in the bucket", PATIENCE_SECONDS)
+    assert Service(stack).disconnect(one.key).ok
+    wait_for(lambda: "revocation" in kinds(stack), "the revocation in its queue", PATIENCE_SECONDS)
+
+
+def kinds(stack: RunningStack) -> set[str]:
+    """What the messages that lie in the queues are about."""
+    return {json.loads(message["Body"])["kind"] for message in stack.messages()}
+
+
+def undelivered(stack: RunningStack) -> dict[str, bytes]:
+    """The objects in the bucket of the undelivered, by name."""
+    s3, (bucket,) = stack.aws("s3"), stack.info["buckets"]
+    names = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    return {name: s3.get_object(Bucket=bucket, Key=name)["Body"].read() for name in names}
+
+
 def tokens(stack: RunningStack) -> set[str]:
     """Every token that a provider would accept or a service was given, and the foreign server's."""
     found = {*stack.foreign.secrets(), *stack.given_out}
@@ -96,9 +138,11 @@ def flows(pages: list[Page]) -> Iterator[tuple[str, str]]:
 
 
 def spellings(secret: str) -> list[bytes]:
-    """A secret as it is, and as a URL, JSON or HTML would write it."""
+    """A secret as it is, as a URL, JSON or HTML would write it, and as a message or a record writes bytes."""
     quoted = re.sub(r"[^A-Za-z0-9_.~-]", lambda match: f"%{ord(match[0]):02X}", secret)
-    return [secret.encode(), quoted.encode(), secret.replace("&", "&amp;").encode()]
+    texts = [secret.encode(), quoted.encode(), secret.replace("&", "&amp;").encode()]
+    # Whatever may follow it in the same field: of Base64, only whole groups of three bytes are the same then.
+    return [*texts, b64encode(secret.encode())[: len(secret) // 3 * 4]]
 
 
 def holding(places: dict[str, bytes], secrets: set[str]) -> list[str]:
@@ -108,20 +152,20 @@ def holding(places: dict[str, bytes], secrets: set[str]) -> list[str]:
 
 
 def stored(stack: RunningStack) -> dict[str, bytes]:
-    """Both tables and the queues, with their binary attributes as bytes."""
+    """Both tables, with their binary attributes as bytes, the queues, and the bucket."""
     places = {}
     for table in ("connections", "flows"):
         for number, row in enumerate(stack.rows(table)):
             places[f"{table} {number}"] = b"\n".join(_flat(row))
     for message in stack.messages():
         places[f"message {message['MessageId']}"] = message["Body"].encode()
-    return places
+    return places | undelivered(stack)
 
 
 def written(stack: RunningStack) -> dict[str, bytes]:
     """Every log, and what the stack printed."""
     logs = {str(path): path.read_bytes() for path in Path(stack.stack_dir, "logs").iterdir()}
-    assert {Path(name).name for name in logs} >= {f"{name}.log" for name in FUNCTIONS}
+    assert {Path(name).name for name in logs} >= {f"{name}.log" for name in stack.info["functions"]}
     return {**logs, "output": stack.output.read_bytes()}
 
 
@@ -154,8 +198,9 @@ def test_no_token_code_secret_or_verifier_is_stored(stack: RunningStack, story: 
     assert len(secrets) > 40
     places = stored(stack)
     assert len(places) > 10
-    kinds = {json.loads(message["Body"])["kind"] for message in stack.messages()}
-    assert kinds >= {"connected", "refreshed", "refresh", "hint"}, "a message of each kind is among them"
+    wanted = {"connected", "refreshed", "refresh", "hint", "revocation"}
+    assert kinds(stack) >= wanted, "a message of each kind is among them"
+    assert any(b"shop-leak-5" in content for content in undelivered(stack).values())
     assert holding(places, secrets) == []
 
 
@@ -169,7 +214,7 @@ def test_no_token_code_secret_verifier_or_state_is_written_to_a_log(
 
 def test_every_invocation_wrote_json_lines_with_an_outcome(stack: RunningStack, story: list[Page]) -> None:
     """What is not an outcome is a metric or a line of the runtime itself."""
-    for function in FUNCTIONS:
+    for function in stack.info["functions"]:
         text = Path(stack.stack_dir, "logs", f"{function}.log").read_text()
         own = [line for line in text.splitlines() if line and not RUNTIMES_OWN.match(line)]
         lines = [json.loads(line) for line in own]
@@ -223,3 +268,4 @@ def test_the_search_finds_what_is_there(stack: RunningStack, story: list[Page]) 
     assert len(holding(stored(stack), names)) >= 10
     assert "callback.log" in {Path(name).name for name in holding(written(stack), names)}
     assert holding({"a": b"x?code=a%2Bb"}, {"a+b"}) == ["a"]
+    assert holding({"a": b64encode(b"a+b and more")}, {"a+b"}) == ["a"]

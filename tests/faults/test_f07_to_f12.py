@@ -203,12 +203,15 @@ def test_f10_refresh_keeps_the_pause_that_the_provider_asks_for(
     recovers(living, service)
 
 
-@pytest.mark.parametrize("value", ["120", "999999999999999999", "soon"])
-def test_f10_exchange_tells_the_merchant_to_wait(
-    broken: BrokenStack, merchant: Merchant, shop: str, value: str
+def test_f10_exchange_ends_with_a_page_that_asks_the_merchant_to_wait_and_come_again(
+    broken: BrokenStack, merchant: Merchant, shop: str
 ) -> None:
-    slow = Respond(429, b"", {"Retry-After": value})
+    """However long the provider wants: a code is never kept for later, so the pause is the merchant's own."""
+    slow, pages = Respond(429, b"", {"Retry-After": "120"}), len(merchant.seen)
     exchange_fails(broken, merchant, shop, slow, 503, UNAVAILABLE)
+    (page,) = [each for each in merchant.seen[pages:] if f"<code>{UNAVAILABLE}</code>" in each.text]
+    assert "Wait a minute" in page.text
+    assert page.all("retry-after") == [], "nobody is told to send the same code again"
     no_token_lost(broken, connects_after_all(merchant, shop))
 
 

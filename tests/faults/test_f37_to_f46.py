@@ -17,12 +17,14 @@ import pytest
 from local.simulators.yotpo import STORES
 from mooring.adapters.ssm import FAILED_SECONDS
 from mooring.core.errors import Outcome
-from mooring.core.provider import Provider
+from mooring.core.ports import HttpResponse
+from mooring.core.provider import Lifetime, Provider
 from mooring.core.schedule import due_at, due_shard
 from mooring.core.tokens import TokenSet
 from mooring.core.upkeep import Confirm, DueRow, Key
 from mooring.flows.shares import RAMP_FIRST
 from mooring.flows.sweep import TRIALS
+from mooring.providers.answers import read_token_set
 from tests.core.signing import NOW
 from tests.e2e.fifth.events import send
 from tests.e2e.running import FIFTH
@@ -151,42 +153,78 @@ def test_f38_the_runtime_dies_in_the_middle_of_a_batch(
 
 # F39: wrong clocks, and lifetimes that make no sense.
 
-LIFETIMES: dict[str, object] = {
-    "nothing": 0,
-    "negative": -3600,
-    "huge": 10**30,
-    "a text": "3600",
-    "an epoch": int(time.time()) + 3600,
-    "half a minute": 30,
-    "not a number": "soon",
-    "a fraction": 0.5,
-    "true": True,
-    "null": None,
+_HOUR, _TEN_YEARS = 3_600, 10 * 365 * 86_400
+IN_AN_HOUR = "in an hour"
+"""Stands for the epoch at which the token ends, because a test's own hour begins when it runs."""
+LIFETIMES: dict[str, tuple[object, int | None]] = {
+    "a number": (_HOUR, _HOUR),
+    "a text": ("3600", _HOUR),
+    "half a minute": (30, 30),
+    "huge": (10**30, _TEN_YEARS),
+    "an epoch": (IN_AN_HOUR, _HOUR),
+    "an epoch that has passed": (int(time.time()) - _HOUR, None),
+    "nothing": (0, None),
+    "negative": (-_HOUR, None),
+    "not a number": ("soon", None),
+    "a fraction": (0.5, None),
+    "true": (True, None),
+    "null": (None, None),
+    "absent": (..., None),
 }
-_YEAR = 366 * 86_400
+"""What `expires_in` says, and the seconds for which the token then lives; None: nobody has said."""
+
+
+def lifetime(said: str) -> dict[str, object]:
+    """That part of an answer."""
+    value = LIFETIMES[said][0]
+    if value is ...:
+        return {}
+    return {"expires_in": int(time.time()) + _HOUR if value == IN_AN_HOUR else value}
 
 
 @pytest.mark.parametrize("said", LIFETIMES)
-def test_f39_a_lifetime_that_makes_no_sense(
+def test_f39_a_lifetime_is_what_was_meant_or_none(
     broken: BrokenStack, living: Upkeep, service: Service, simulator: Simulator, said: str
 ) -> None:
-    """Whatever `expires_in` says, the token set is kept, the row's times are sane, and no storm follows."""
-    shop = living.key.account_id
+    """Whatever `expires_in` says, the token set is kept, its end is known or not, and no storm follows."""
+    shop, lives = living.key.account_id, LIFETIMES[said][1]
     body = {"access_token": f"made-{shop}", "refresh_token": f"made-too-{shop}", "token_type": "Bearer"}
-    answer = json.dumps({**body, "expires_in": LIFETIMES[said], "shop": {"id": shop}}).encode()
-    calls = len(simulator.calls())
+    calls, began = len(simulator.calls()), int(time.time())
+    answer = json.dumps({**body, **lifetime(said), "shop": {"id": shop}}).encode()
     with broken.provider_proxy.fault(Garble(answer, {"Content-Type": "application/json"}), path=TOKEN_PATH):
         assert service.refresh(living.key).json()["outcome"] == "refreshed"
     row, now = living.row(), int(time.time())
     assert (row["status"], row["version"]) == ("active", 2)
-    assert now - 5 <= row["issued_at"] <= now + 5, "by our clock alone"
-    assert row.get("expires_at") is None or now - 5 <= row["expires_at"] <= now + 20 * _YEAR
-    assert row.get("due_at") is None or row["due_at"] > now
+    assert began <= row["issued_at"] <= now, "by our clock alone"
+    if lives is None:
+        assert "expires_at" not in row, "this provider's description assumes none"
+    else:
+        assert began + lives <= row["expires_at"] <= now + lives
+    # A token of half a minute is kept fresh by those who read it.
+    assert ("due_at" in row) == (lives not in (None, 30))
+    assert row.get("due_at", now + 1) > now
     for _ in range(3):
         sweep(broken)
         service.token(living.key)
     Queue(broken, "refresh").wait_until_quiet()
     assert len(simulator.calls()) <= calls + 2, "at most one more, for a reader whose token is over"
+
+
+@pytest.mark.parametrize("said", LIFETIMES)
+@pytest.mark.parametrize(
+    ("described", "assumed"),
+    [(Lifetime(False, 900), 900), (Lifetime(True, None), None)],
+    ids=["an assumed lifetime", "never expires"],
+)
+def test_f39_a_lifetime_where_the_description_has_a_word_about_it(
+    described: Lifetime, assumed: int | None, said: str
+) -> None:
+    """An assumed lifetime takes the place of one that makes no sense; what never expires has no end."""
+    provider, now, lives = EAGER._replace(lifetime=described), int(time.time()), LIFETIMES[said][1]
+    answer = json.dumps({"access_token": "made", **lifetime(said)}).encode()
+    found = read_token_set(HttpResponse(200, {}, answer), provider, now, refreshing=True).expires_at
+    lives = None if described.never_expires else lives or assumed
+    assert found == (None if lives is None else pytest.approx(now + lives, abs=1))
 
 
 @pytest.mark.parametrize("off", [600, -600])
@@ -258,7 +296,7 @@ def test_f40_all_due_in_one_minute_are_worked_off_in_order_and_in_time() -> None
     done: dict[Key, float] = {}
     for _ in range(20):
         world.sweep(EAGER, limit=limit)
-        assert world.queue.depth() <= limit
+        assert sum(world.queue.depth()) <= limit
         for _ in range(min(a_minute, len(world.queue.messages))):
             ((key, answer),) = world.deliver()
             assert answer.word == "refreshed"

@@ -2,9 +2,6 @@
 
 from typing import NamedTuple
 
-from mooring.core.upkeep import DOUBT_SECONDS
-from mooring.flows.refresh import LOOK_SECONDS
-
 TOKEN_SECONDS = 240
 """Life of an access token while faults fall."""
 CALM_SECONDS = 3_600
@@ -13,8 +10,8 @@ RATE = 0.05
 """Of the calls at the providers' token endpoints, and of the functions' calls of AWS."""
 KILL_SECONDS = 10
 GRACE_SECONDS = 600
-BOUND_SECONDS = 300 + DOUBT_SECONDS + LOOK_SECONDS
-"""Everything is fresh again five minutes after the last fault, and what a lost answer waits for on top."""
+BOUND_SECONDS = 300
+"""Everything is fresh again within five minutes of the last fault, a lost answer's wait included."""
 WAIT_SECONDS = BOUND_SECONDS * 1.2
 """Nobody waits for it longer."""
 SCHEDULE_SECONDS = 60

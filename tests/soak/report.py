@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.soak.findings import Losses, Sweeps
 from tests.soak.plan import (
     BOUND_SECONDS,
     KILL_SECONDS,
@@ -32,9 +33,7 @@ class OfKind(NamedTuple):
         overlapping: pairs of token calls of one connection that were in flight together.
         ended: connections that are not active any more, by status and reason.
         wrong: active connections whose stored tokens are not what the provider takes, by what is wrong.
-        lost: connections that ended for a lost rotation, of which `silent` never rang.
-        lost_metrics: how often `LostRotation` was counted.
-        came_back: how often a lost rotation was logged besides: the connection was recovered after all.
+        losses: what was said about those that were lost.
     """
 
     kind: Kind
@@ -44,10 +43,7 @@ class OfKind(NamedTuple):
     overlapping: int
     ended: Mapping[str, int]
     wrong: Mapping[str, int]
-    lost: int
-    silent: int
-    lost_metrics: int
-    came_back: int
+    losses: Losses
 
 
 class Report(NamedTuple):
@@ -73,7 +69,8 @@ class Report(NamedTuple):
         odd: log lines that tell of a defect.
         leaks: places that hold a token or a client secret.
         dead_letters: messages in the queues of last resort.
-        sweeps: how often the sweep ended well, and how often not.
+        undelivered: changes that could not be told, in their bucket.
+        sweeps: what became of the sweep's firings.
         wall: for how long the whole soak took.
         load: the machine's highest load average of one minute, this run's own work included.
         processors: what it has to do that with.
@@ -100,7 +97,8 @@ class Report(NamedTuple):
     odd: Sequence[str]
     leaks: Sequence[str]
     dead_letters: Mapping[str, int]
-    sweeps: tuple[int, int]
+    undelivered: int
+    sweeps: Sweeps
     wall: float
     load: float
     processors: int
@@ -117,9 +115,11 @@ def broken(report: Report) -> list[str]:
             "did not come to rest" if report.rested is None else f"came to rest after {report.rested:.0f} s"
         )
         found.append(f"everything {took}; the bound is {BOUND_SECONDS} s after the last fault: {report.left}")
-    recovery = report.dead_letters.get("recovery-dead", 0)
-    if recovery:
-        found.append(f"{recovery} token sets ended as dead letters of the recovery queue")
+    for queue, what in (("recovery", "token sets"), ("revoke", "revocations")):
+        if letters := report.dead_letters.get(f"{queue}-dead", 0):
+            found.append(f"{letters} {what} ended as dead letters of the {queue} queue")
+    if report.undelivered:
+        found.append(f"{report.undelivered} changes were never told, and lie in the bucket")
     found += _vain(report)
     return found
 
@@ -133,11 +133,13 @@ def _broken_by_kind(one: OfKind) -> Iterator[str]:
             yield f"{title}: {count} connections were lost"
     for word, count in one.wrong.items():
         yield f"{title}: {count} active connections: {word}"
-    if one.silent:
-        yield f"{title}: {one.silent} lost connections never rang"
-    told = one.lost - one.silent + one.came_back
-    if one.lost_metrics != told:
-        yield f"{title}: LostRotation was counted {one.lost_metrics} times and logged {told} times"
+    losses = one.losses
+    if losses.silent:
+        yield f"{title}: {losses.silent} lost connections never rang"
+    if losses.counted != losses.logged:
+        yield f"{title}: LostRotation was counted {losses.counted} times and logged {losses.logged} times"
+    if losses.announced < losses.rows:
+        yield f"{title}: LossAnnounced was counted {losses.announced} times for {losses.rows} losses"
     if one.overlapping:
         yield f"{title}: {one.overlapping} pairs of token calls of one connection were in flight together"
 
@@ -152,6 +154,8 @@ def _vain(report: Report) -> Iterator[str]:
     for one in report.kinds:
         if one.refreshes < one.connections:
             yield f"{one.kind.title}: {one.refreshes} refreshes of {one.connections} connections are too few"
+    if not report.sweeps.ended:
+        yield "no sweep ended"
     if not report.reads.get("ok"):
         yield "no reader was given a token"
 
@@ -216,8 +220,9 @@ def _by_kind(kinds: Sequence[OfKind]) -> Iterator[Sequence[object]]:
     yield "token calls that reached the provider", *(sum(one.calls.values()) for one in kinds)
     yield "of these refused", *(_refused(one.calls) for one in kinds)
     yield "connections lost", *(sum(one.ended.values()) for one in kinds)
-    yield "of these without an alarm", *(one.silent for one in kinds)
-    yield "given up as lost, and recovered after all", *(one.came_back for one in kinds)
+    yield "of these, alarmed by refresh", *(one.losses.by_refresh for one in kinds)
+    yield "of these without an alarm", *(one.losses.silent for one in kinds)
+    yield "given up as lost, and recovered after all", *(one.losses.came_back for one in kinds)
     yield "two token calls of one connection at once", *(one.overlapping for one in kinds)
     yield "stored tokens that the provider does not take", *(sum(one.wrong.values()) for one in kinds)
 
@@ -237,15 +242,21 @@ def _measures(report: Report) -> Iterator[Sequence[object]]:
     yield "dead tokens given to readers", len(report.dead)
     yield "token sets that a newer one had overtaken", report.superseded
     yield "places with a token or secret in the clear", len(report.leaks)
-    yield "sweeps that ended well, and that did not", f"{report.sweeps[0]}, {report.sweeps[1]}"
+    yield "sweeps that started, ended well, failed, and died", _of_sweeps(report.sweeps)
+    yield "longest from the end of one that ended well to the next", f"{report.sweeps.gap_seconds} s"
     yield "processors, and the highest load average", f"{report.processors}, {report.load:.1f}"
     yield "dead letters", ", ".join(f"{name} {n}" for name, n in report.dead_letters.items()) or "none"
+    yield "changes that could not be told", report.undelivered
 
 
 def _rate(report: Report) -> float:
     return sum(one.refreshes for one in report.kinds) / max(
         1.0, report.seconds + (report.rested or WAIT_SECONDS)
     )
+
+
+def _of_sweeps(sweeps: Sweeps) -> str:
+    return f"{sweeps.started}, {sweeps.ended}, {sweeps.failed}, {sweeps.died}"
 
 
 def _seconds(value: float | None) -> str:

@@ -1,15 +1,30 @@
 """The course of one soak: start, store connections, let faults fall, wait until all is at rest, judge."""
 
+import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import requests
+
 from mooring.core.errors import Reason
+from mooring.core.upkeep import Key
 from tests.soak.dice import Chance
-from tests.soak.findings import Ending, Said, ended_of, endings, heard, leaks, log_lines
+from tests.soak.findings import (
+    Ending,
+    Said,
+    ended_of,
+    endings,
+    heard,
+    leaks,
+    log_lines,
+    log_of,
+    losses,
+    sweeps,
+)
 from tests.soak.plan import KINDS, SCHEDULE_SECONDS, WAIT_SECONDS, Kind, Plan
 from tests.soak.providers import outcomes, overlapping
 from tests.soak.report import OfKind, Report
@@ -19,6 +34,8 @@ from tests.soak.traffic import SWEEP, Killer, Readers, Sweeper
 from tests.soak.watch import ACTIVE, Look, Watch
 
 LOOK_SECONDS, LAST_LOOK_SECONDS = 20.0, 3.0
+_TELL_SECONDS = 60.0
+"""For so long `announce` may take to tell what a row already says."""
 _BEAT_SECONDS = 0.2
 
 Tell = Callable[[str], None]
@@ -76,7 +93,8 @@ class Soak:
         seed(self._stack, self._keys, self._chance.rng)
         if self._plan.sweep_seconds == SCHEDULE_SECONDS:
             self._stack.trigger(f"{SWEEP}/resume")
-            self._stack.trigger(f"{SWEEP}/fire")  # once, as at its start
+            with contextlib.suppress(requests.Timeout):  # it may take longer than we listen
+                self._stack.trigger(f"{SWEEP}/fire")  # once, as at its start
         else:
             self._sweeper.start()
 
@@ -122,10 +140,10 @@ class Soak:
         return f"{calls} token calls, {faults} faults, {killer.killed.total()} kills{state}"
 
     def _report(self, killer: Killer, readers: Readers, seconds: float, rest: _Rest) -> Report:
-        found, said = endings(self._stack, self._keys), heard(log_lines(self._stack))
+        found = endings(self._stack, self._keys)
+        said = self._hear([one.key for one in found if one.reason == Reason.LOST_ROTATION.value])
         texts = set().union(*(one.site.ledger.texts for one in self._stack.providers.values()))
         chance = self._chance
-        sweeps = Counter(line.get("outcome") for line in self._stack.log_lines("sweep"))
         return Report(
             plan=self._plan,
             seconds=seconds,
@@ -148,18 +166,26 @@ class Soak:
             odd=said.odd,
             leaks=leaks(self._stack, texts),
             dead_letters={name: n for name, n in self._stack.waiting().items() if name.endswith("-dead")},
-            sweeps=(sweeps["swept"], sweeps["failed"]),
+            undelivered=len(self._stack.undelivered()),
+            sweeps=sweeps(log_of(self._stack, "sweep")),
             wall=time.monotonic() - self._started,
             load=self._load,
             processors=os.cpu_count() or 1,
         )
 
+    def _hear(self, lost: Sequence[Key]) -> Said:
+        """What the logs say, once `announce` has told of the last connection that was lost."""
+        deadline = time.monotonic() + _TELL_SECONDS
+        while True:
+            said = heard(log_lines(self._stack))
+            if said.announced.keys() >= set(lost) or time.monotonic() > deadline:
+                return said
+            time.sleep(LAST_LOOK_SECONDS)
+
     def _of_kind(self, kind: Kind, found: list[Ending], said: Said) -> OfKind:
         own = [one for one in found if one.key.provider == kind.id]
         calls = self._stack.providers[kind.id].site.ledger.calls
-        lost = [one for one in own if one.reason == Reason.LOST_ROTATION.value]
-        silent = sum(not said.lost[one.key] for one in lost)
-        told = sum(times for key, times in said.lost.items() if key.provider == kind.id)
+        lost = (one.key for one in own if one.reason == Reason.LOST_ROTATION.value)
         return OfKind(
             kind=kind,
             connections=len(own),
@@ -168,10 +194,7 @@ class Soak:
             overlapping=len(overlapping(calls)),
             ended=ended_of(own, kind),
             wrong=Counter(one.reason for one in own if one.status == ACTIVE and one.reason),
-            lost=len(lost),
-            silent=silent,
-            lost_metrics=said.lost_metrics[kind.id],
-            came_back=told - (len(lost) - silent),
+            losses=losses(lost, said, kind.id),
         )
 
 

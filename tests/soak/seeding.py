@@ -23,9 +23,12 @@ from tests.soak.providers import SCOPE
 from tests.soak.stack import SoakStack
 
 OLDEST_SECONDS = 130.0
-"""Age of the oldest token when faults begin to fall: it falls due soon, and none is overdue."""
-STORE_SECONDS = 0.02
-"""What storing one connection takes, generously."""
+"""Age of the oldest token when faults begin to fall: it falls due soon, and none is overdue.
+
+Where it takes longer to store them all, the first one is older.
+"""
+_STORE_SECONDS = 0.05
+"""What storing one connection takes, as long as nobody has measured it."""
 _TOKEN_KEY = "alias/mooring-local-token"
 _THREADS = 3
 
@@ -41,10 +44,24 @@ def seed(stack: SoakStack, keys: Sequence[Key], rng: random.Random) -> None:
     sealer = EnvelopeSealer(Kms(stack.aws("kms"), _TOKEN_KEY), time.time)
     with ThreadPoolExecutor(_THREADS) as pool:
         sealing = list(pool.map(lambda key: sealer.prepare(key.merchant_id, key.provider), keys))
-    oldest = max(0.0, OLDEST_SECONDS - STORE_SECONDS * len(keys))
-    for key, prepared in zip(keys, sealing, strict=True):
-        new = _issued(stack, key, prepared, rng.uniform(0, oldest), rng.random())
+    began = time.monotonic()
+    for number, (key, prepared) in enumerate(zip(keys, sealing, strict=True)):
+        age = age_now(rng.uniform(0, OLDEST_SECONDS), number, len(keys), time.monotonic() - began)
+        new = _issued(stack, key, prepared, age, rng.random())
         stack.aws("dynamodb").update_item(**transitions.connected(stack.table, new).parameters())
+
+
+def age_now(wanted: float, done: int, count: int, seconds: float) -> float:
+    """How old a token has to be when it is stored to have an age when the last one is; never less than 0.
+
+    Args:
+        wanted: that age.
+        done: so many of `count` are stored.
+        count: of all.
+        seconds: what that took.
+    """
+    each = seconds / done if done else _STORE_SECONDS
+    return max(0.0, wanted - each * (count - done))
 
 
 def _issued(stack: SoakStack, key: Key, keys: PreparedKeys, age: float, jitter: float) -> NewConnection:

@@ -15,7 +15,6 @@ from tests.soak.dice import Chance
 from tests.soak.plan import KINDS
 from tests.soak.providers import CLIENT_ID, TOKEN_PATH, SoakProvider
 
-FUNCTIONS = ("authorize", "callback", "connections", "refresh", "sweep", "uninstall")
 _PAGE = 100
 _STOP_SECONDS = 60
 _COUNTS = (
@@ -102,6 +101,11 @@ class SoakStack(RunningStack):
                 provider.stop()
 
     @property
+    def functions(self) -> list[str]:
+        """Every function that the template has."""
+        return list(self.info["functions"])
+
+    @property
     def canaries(self) -> set[str]:
         """Every client secret."""
         return {provider.secret for provider in self.providers.values()}
@@ -128,6 +132,13 @@ class SoakStack(RunningStack):
             answer = self.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS))
             found[name] = sum(int(answer["Attributes"][count]) for count in _COUNTS)
         return found
+
+    def undelivered(self) -> dict[str, bytes]:
+        """The changes that could not be told: objects in the bucket, by name."""
+        s3, (bucket,) = self.aws("s3"), self.info["buckets"]
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        names = [one["Key"] for page in pages for one in page.get("Contents", [])]
+        return {name: s3.get_object(Bucket=bucket, Key=name)["Body"].read() for name in names}
 
     def _written(self, name: str) -> str:
         path, deadline = self.stack_dir / name, time.monotonic() + READY_SECONDS

@@ -1,4 +1,4 @@
-"""The arithmetic of a soak: what counts as broken, overdue, dead, overlapping or leaked."""
+"""The arithmetic of a soak: what counts as broken, dead or overlapping, and what falls when."""
 
 import json
 import random
@@ -8,26 +8,27 @@ from typing import Any
 
 import pytest
 
-from mooring.core.upkeep import Key
 from tests.faults.actions import AwsError, Delay, LoseAnswer, Reset
 from tests.faults.proxy import Seen
 from tests.soak.dice import AT_AWS, AT_PROVIDERS, Chance, Dice, aws_action
-from tests.soak.findings import TOKEN_LENGTH, Ending, ended_of, has_token, heard
+from tests.soak.findings import Losses, Sweeps
 from tests.soak.plan import BARE, BOUND_SECONDS, FIXED, GRACE, KINDS, Plan
 from tests.soak.providers import TOKEN_PATH, TokenCall, overlapping
 from tests.soak.report import BEGIN, END, OfKind, Report, as_json, broken, command, put_into, text
-from tests.soak.seeding import keys_of
+from tests.soak.seeding import age_now, keys_of
 from tests.soak.traffic import is_dead
-from tests.soak.watch import Look, has_trace, is_troubled, judge
 
-NOW = 1_800_000_000
-KEY = Key("m-1", BARE.id, "shop-1")
 LOST = "needs_reconnect lost_rotation"
 
 
 def of_kind(kind: Any, **changes: Any) -> OfKind:
-    good = OfKind(kind, 100, 300, {"refreshed": 300}, 0, {}, {}, 0, 0, 0, 0)
+    good = OfKind(kind, 100, 300, {"refreshed": 300}, 0, {}, {}, told())
     return good._replace(**changes)
+
+
+def told(rows: int = 0, **changes: int) -> Losses:
+    """So many lost connections, of which each rang twice."""
+    return Losses(rows, rows, 0, rows, rows, rows)._replace(**changes)
 
 
 def report(**changes: Any) -> Report:
@@ -52,8 +53,9 @@ def report(**changes: Any) -> Report:
         outcomes={"refreshed": 900},
         odd=(),
         leaks=[],
-        dead_letters={"refresh-dead": 0, "recovery-dead": 0},
-        sweeps=(30, 2),
+        dead_letters={"refresh-dead": 0, "recovery-dead": 0, "revoke-dead": 0},
+        undelivered=0,
+        sweeps=Sweeps(36, 30, 2, 41),
         wall=333.0,
         load=3.2,
         processors=2,
@@ -70,7 +72,7 @@ def test_a_good_report_breaks_nothing() -> None:
 
 
 def test_a_loss_that_rang_is_allowed_without_a_grace_and_nowhere_else() -> None:
-    lost = {"ended": {LOST: 2}, "lost": 2, "lost_metrics": 2}
+    lost = {"ended": {LOST: 2}, "losses": told(2)}
     assert broken(with_kind(BARE, **lost)) == []
     for kind in (GRACE, FIXED):
         (line,) = broken(with_kind(kind, **lost))
@@ -78,14 +80,22 @@ def test_a_loss_that_rang_is_allowed_without_a_grace_and_nowhere_else() -> None:
 
 
 def test_one_that_rang_and_came_back_is_counted() -> None:
-    assert broken(with_kind(BARE, ended={LOST: 2}, lost=2, lost_metrics=3, came_back=1)) == []
+    rang = told(2, logged=3, counted=3, announced=3)
+    assert rang.came_back == 1
+    assert broken(with_kind(BARE, ended={LOST: 2}, losses=rang)) == []
+
+
+def test_a_loss_whose_worker_died_before_it_could_say_so_is_alarmed_by_announce() -> None:
+    rang = told(2, by_refresh=1, logged=1, counted=1, announced=3)
+    assert broken(with_kind(BARE, ended={LOST: 2}, losses=rang)) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"ended": {LOST: 2}, "lost": 2, "lost_metrics": 1, "silent": 1}, ["never rang"]),
-        ({"ended": {LOST: 1}, "lost": 1, "lost_metrics": 2}, ["2 times and logged 1 times"]),
+        ({"ended": {LOST: 2}, "losses": told(2, silent=1)}, ["never rang"]),
+        ({"ended": {LOST: 1}, "losses": told(1, counted=2)}, ["2 times and logged 1 times"]),
+        ({"ended": {LOST: 2}, "losses": told(2, announced=1)}, ["1 times for 2 losses"]),
         ({"ended": {"needs_reconnect grant_refused": 1}}, ["grant_refused, and nobody ended them"]),
         ({"ended": {"gone there is no row": 1}}, ["gone"]),
         ({"wrong": {"the stored refresh token is not the provider's current one": 3}}, ["3 active"]),
@@ -108,6 +118,9 @@ def test_what_breaks_a_promise_by_kind(changes: dict[str, Any], said: list[str])
         ({"rested": None, "left": "3 with traces"}, "did not come to rest"),
         ({"rested": BOUND_SECONDS + 1.0}, f"after {BOUND_SECONDS + 1} s"),
         ({"dead_letters": {"recovery-dead": 1}}, "dead letters of the recovery queue"),
+        ({"dead_letters": {"revoke-dead": 1}}, "1 revocations ended as dead letters"),
+        ({"undelivered": 2}, "2 changes were never told"),
+        ({"sweeps": Sweeps(3, 0, 1, 0)}, "no sweep ended"),
         ({"kills": {}}, "no process was killed"),
         ({"reads": {"503": 9}}, "no reader"),
         ({"faults_aws": {"throttled": 0}}, "no fault fell at AWS"),
@@ -120,15 +133,17 @@ def test_what_breaks_a_promise_of_the_whole(changes: dict[str, Any], said: str) 
 
 
 def test_text_and_json_tell_the_same() -> None:
-    one = with_kind(BARE, ended={LOST: 4}, lost=4, lost_metrics=4)
+    one = with_kind(BARE, ended={LOST: 4}, losses=told(4, by_refresh=3, logged=3, counted=3))
     shown, plain = text(one), as_json(one)
     assert "`python -m tests.soak --connections 300 --minutes 2 --seed 5 --sweep-every 10`" in shown
     assert "| connections lost | 4 | 0 | 0 |" in shown
+    assert "| of these, alarmed by refresh | 3 | 0 | 0 |" in shown
+    assert "| sweeps that started, ended well, failed, and died | 36, 30, 2, 4 |" in shown
     assert "| from the last fault until everything was at rest | 200 s |" in shown
     assert f"| {2.8} |" in shown, "900 refreshes in 120 and 200 seconds"
     assert json.loads(json.dumps(plain))["kinds"][0]["ended"] == {LOST: 4}
     assert plain["broken"] == []
-    assert "| refreshes a second, while faults fell and after | 1.4 |" in text(report(rested=None))
+    assert "| refreshes a second, while faults fell and after | 1.9 |" in text(report(rested=None))
 
 
 def test_the_command_of_the_usual_plan_names_no_sweep() -> None:
@@ -175,67 +190,6 @@ def test_which_refused_token_should_not_have_been_given(
     assert is_dead(asked, used, expires) is dead
 
 
-def row(status: str = "active", attempts: int = 0, **numbers: int) -> dict[str, Any]:
-    listed = {"attempts": {"L": [{"S": "x"}] * attempts}} if attempts else {}
-    return {"status": {"S": status}, **listed, **{name: {"N": str(n)} for name, n in numbers.items()}}
-
-
-def test_a_row_shows_what_a_fault_has_left() -> None:
-    assert not has_trace(row(due_at=NOW - 5), NOW)
-    assert not has_trace(row(attempts=1, lease_until=NOW + 40), NOW), "it is just being refreshed"
-    assert has_trace(row(attempts=2, lease_until=NOW + 40), NOW), "an earlier answer was lost"
-    assert has_trace(row(attempts=1, lease_until=NOW - 1), NOW), "its holder died"
-    assert has_trace(row(attempts=1), NOW)
-    assert has_trace(row(retry_at=NOW + 9), NOW)
-
-
-def test_a_row_whose_token_has_ended_is_in_trouble() -> None:
-    assert is_troubled(row(expires_at=NOW - 1), NOW)
-    assert not is_troubled(row(expires_at=NOW, due_at=NOW - 60), NOW)
-
-
-def test_a_look_takes_the_worst_of_the_active_ones() -> None:
-    good = row(due_at=NOW + 60, expires_at=NOW + 100)
-    late = row(due_at=NOW - 7, expires_at=NOW + 50)
-    failing = row(due_at=NOW + 20, failing_since=NOW - 90, retry_at=NOW + 20, expires_at=NOW - 3)
-    ended = row("needs_reconnect", due_at=NOW - 999)
-    assert judge([good, late, failing, ended], NOW) == Look(90, 3, troubled=1, busy=1, ended=1)
-    assert judge([good], NOW) == Look(0, 0, 0, 0, 0)
-
-
-def test_log_lines_are_counted_by_what_they_say() -> None:
-    about = {"merchant_id": "m-1", "provider": BARE.id, "account_id": "shop-1", "service": "refresh"}
-    lines: list[dict[str, Any]] = [
-        {**about, "outcome": "failed", "reason": "lost_rotation"},
-        {"_aws": {}, "LostRotation": [1.0], "NeedsReconnect": [1.0], "provider": BARE.id},
-        {"_aws": {}, "RefreshInDoubt": 2, "provider": GRACE.id},
-        {**about, "outcome": "refreshed"},
-        {"service": "sweep", "outcome": "failed", "reason": "internal", "at": "x.py:1"},
-    ]
-    said = heard(lines)
-    assert said.alarms == {"LostRotation": 1, "RefreshInDoubt": 2}
-    assert said.outcomes == {"failed lost_rotation": 1, "refreshed": 1}
-    assert (said.lost, said.lost_metrics) == ({KEY: 1}, {BARE.id: 1})
-    assert len(said.odd) == 1
-
-
-def test_the_ended_are_told_by_status_and_reason() -> None:
-    other = Key("m-2", GRACE.id, "shop-2")
-    found = [
-        Ending(KEY, "needs_reconnect", "lost_rotation", 3),
-        Ending(KEY, "active", "something is wrong", 3),
-        Ending(other, "needs_reconnect", "lost_rotation", 3),
-    ]
-    assert ended_of(found, BARE) == Counter({LOST: 1})
-
-
-def test_a_token_is_found_wherever_it_stands_in_a_run_of_letters() -> None:
-    token = b"t" * 20 + b"_-9" + b"k" * (TOKEN_LENGTH - 23)
-    for content in (token, b"xx" + token, b'{"a": "' + token + b'"}', token + b"AAAA"):
-        assert has_token(content, {token})
-    assert not has_token(token[1:] + b" " + token[:-1], {token})
-
-
 def test_the_same_seed_makes_the_same_choices_and_faults_fall_only_while_it_is_on() -> None:
     several = [Dice(random.Random("7 aws"), 0.5, AT_AWS) for _ in range(2)]
     assert [dice.throw() for dice in several] == [None, None]
@@ -271,3 +225,20 @@ def test_each_connection_is_a_merchant_of_its_own() -> None:
     keys = keys_of(1_500)
     assert len({key.merchant_id for key in keys}) == 1_500
     assert Counter(key.provider for key in keys) == dict.fromkeys((kind.id for kind in KINDS), 500)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "done", "seconds", "age"),
+    [
+        (130, 0, 0, 80),
+        (20, 0, 0, 0),
+        (130, 500, 10, 120),
+        (130, 500, 50, 80),
+        (15, 500, 50, 0),
+        (15, 999, 90, 14.9),
+    ],
+)
+def test_tokens_are_as_old_as_they_shall_be_when_the_last_one_is_stored(
+    wanted: float, done: int, seconds: float, age: float
+) -> None:
+    assert age_now(wanted, done, 1_000, seconds) == pytest.approx(age, abs=0.02)

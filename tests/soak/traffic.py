@@ -17,7 +17,7 @@ from mooring.core.upkeep import Key
 from tests.e2e.service import Service
 from tests.faults.kill import runtimes
 from tests.soak.plan import KILL_SECONDS
-from tests.soak.stack import FUNCTIONS, SoakStack
+from tests.soak.stack import SoakStack
 
 SWEEP = "schedules/sweep"
 _PAUSE_SECONDS = 0.4
@@ -159,7 +159,8 @@ class Killer:
         if time.monotonic() < self._next_at:
             return
         self._next_at += KILL_SECONDS
-        alive = [(pid, function) for function in FUNCTIONS for pid in runtimes(self._stack, function)]
+        functions = self._stack.functions
+        alive = [(pid, function) for function in functions for pid in runtimes(self._stack, function)]
         if alive:
             pid, function = self._rng.choice(sorted(alive))
             with contextlib.suppress(ProcessLookupError):
